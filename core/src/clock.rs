@@ -1,0 +1,19 @@
+//! Time as a component: who needs it is handed a [`Clock`], so that simulation and replay are deterministic.
+
+use std::fmt::Debug;
+
+/// Tells the time of a commit. No row of any table comes from it, only snapshot timestamps and back-off do.
+pub trait Clock: Debug + Send + Sync {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    fn now_ms(&self) -> i64;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        chrono::Utc::now().timestamp_millis()
+    }
+}

@@ -1,0 +1,26 @@
+//! What every other crate of icefold agrees on, and nothing that touches the world.
+//!
+//! * [`position`]: places in the stream: [`ShardId`], [`Offset`], [`Checkpoint`], [`Delta`].
+//! * [`commit_id`]: the identity of a piece of work, so that the same work is recognised when it comes back.
+//! * [`counts`]: what became of the rows of a range (invariant W2).
+//! * [`tables`]: the Iceberg schemas of `raw_events`, `events` and `quarantine`.
+//! * [`error`]: one error type whose kinds say what the caller does next.
+//! * [`invariants`]: the numbered invariants, so that a test, a simulation and `verify` name the same thing.
+//! * [`clock`]: time as a component that is handed in.
+//!
+//! There is no network, no task and no wall clock here: everything is a value or a pure function.
+
+pub mod clock;
+pub mod commit_id;
+pub mod counts;
+pub mod error;
+pub mod invariants;
+pub mod position;
+pub mod tables;
+
+pub use clock::Clock;
+pub use commit_id::CommitId;
+pub use counts::Counts;
+pub use error::{Error, ErrorKind, Result};
+pub use invariants::Invariant;
+pub use position::{Checkpoint, Delta, Offset, ShardDelta, ShardId, ShardPosition};

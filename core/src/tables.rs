@@ -1,0 +1,292 @@
+//! The tables: columns, partitioning and documentation of `raw_events`, `events` and `quarantine`.
+//!
+//! Flat columns only, because Redshift refreshes materialized views incrementally only without nested access; no column
+//! is called `pos` or `file_path`, which iceberg 0.10 cannot scan. Field ids are the position in the lists below, counted
+//! from 1, and never change: a new column goes to the end of its list.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef as ArrowSchemaRef;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
+
+use crate::{Error, Result};
+
+/// Redshift cuts longer strings; said in the documentation of each column that can be longer.
+pub const REDSHIFT_MAX_STRING_BYTES: usize = 16_384;
+
+/// Version of the built-in contract for the Segment envelope, written to every row.
+pub const BUILT_IN_CONTRACT: &str = "segment-envelope/1";
+
+/// One of the tables that the writer folds the stream into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TableKind {
+    /// One row per event as received, also of what turned out malformed.
+    RawEvents,
+    /// One row per accepted, deduplicated event.
+    Events,
+    /// One row per event that did not pass its contract.
+    Quarantine,
+}
+
+/// Type of a column; a subset of Iceberg's that every reader has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// UTF-8 text.
+    String,
+    /// Bytes.
+    Binary,
+    /// 32-bit signed integer.
+    Int,
+    /// 64-bit signed integer.
+    Long,
+    /// Microseconds since 1970 in UTC (Iceberg `timestamptz`).
+    Timestamp,
+}
+
+/// A column of one of the tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Name, lower snake case.
+    pub name: &'static str,
+    /// Type.
+    pub kind: ColumnType,
+    /// Whether a row must have it.
+    pub required: bool,
+    /// Documentation that Glue and Athena show.
+    pub doc: &'static str,
+}
+
+const fn req(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
+    Column { name, kind, required: true, doc }
+}
+
+const fn opt(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
+    Column { name, kind, required: false, doc }
+}
+
+use ColumnType::{Binary, Int, Long, String as Text, Timestamp};
+
+/// Columns of `raw_events`.
+pub const RAW_EVENTS: &[Column] = &[
+    req("shard", Text, "Part of the source that the record came from"),
+    req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
+    req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
+    req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    opt("partition_key", Text, "Key that keeps the events of one device in one shard: anonymousId, else userId"),
+    opt("anonymous_id", Text, "Device, for erasure; null when it cannot be read"),
+    opt("user_id", Text, "Person, for erasure; null when unknown or unreadable"),
+    opt("batch_envelope", Binary, "What surrounds the batch array of a record of several events; null otherwise"),
+    req("payload", Binary, "The event exactly as received"),
+];
+
+/// Columns of `events`.
+pub const EVENTS: &[Column] = &[
+    req("message_id", Text, "Identity of the event given by its producer; the deduplication key"),
+    req("event_type", Text, "Segment call: track, page, screen, identify, group or alias"),
+    opt("event_name", Text, "Name of the tracked event, page or screen"),
+    req(
+        "event_time",
+        Timestamp,
+        "When it happened, corrected for the skew of the client's clock (timestamp + receivedAt - sentAt)",
+    ),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    opt("original_timestamp", Timestamp, "When it happened by the client's clock, uncorrected"),
+    opt("sent_at", Timestamp, "When the client sent it, by the client's clock"),
+    opt("anonymous_id", Text, "Device"),
+    opt("user_id", Text, "Person, once known"),
+    opt("group_id", Text, "Account or organisation (group calls)"),
+    opt("previous_id", Text, "Earlier identity that user_id replaces (alias calls)"),
+    opt("ip", Text, "Client address as received"),
+    opt("user_agent", Text, "User agent as received"),
+    opt("locale", Text, "Locale of the client, for example en-GB"),
+    opt("timezone", Text, "Time zone of the client, for example Europe/Berlin"),
+    opt("page_url", Text, "Address of the page"),
+    opt("page_path", Text, "Path of the page"),
+    opt("page_referrer", Text, "Address of the page before"),
+    opt("page_title", Text, "Title of the page"),
+    opt("page_search", Text, "Query string of the page"),
+    opt("campaign_name", Text, "utm_campaign"),
+    opt("campaign_source", Text, "utm_source"),
+    opt("campaign_medium", Text, "utm_medium"),
+    opt("campaign_term", Text, "utm_term"),
+    opt("campaign_content", Text, "utm_content"),
+    opt("app_name", Text, "Name of the app"),
+    opt("app_version", Text, "Version of the app"),
+    opt("os_name", Text, "Operating system as told by the SDK"),
+    opt("os_version", Text, "Version of the operating system as told by the SDK"),
+    opt("device_type", Text, "Device type as told by the SDK, for example ios"),
+    opt("device_manufacturer", Text, "Maker of the device"),
+    opt("device_model", Text, "Model of the device"),
+    opt("library_name", Text, "SDK that made the event"),
+    opt("library_version", Text, "Version of the SDK"),
+    opt("screen_width", Int, "Width of the screen in pixels"),
+    opt("screen_height", Int, "Height of the screen in pixels"),
+    opt("properties", Text, "JSON object of the event's properties; Redshift cuts strings at 16,384 bytes"),
+    opt("traits", Text, "JSON object of traits (identify and group calls); Redshift cuts strings at 16,384 bytes"),
+    opt(
+        "context",
+        Text,
+        "JSON object of the context that has no column of its own; Redshift cuts strings at 16,384 bytes",
+    ),
+    opt(
+        "extra",
+        Text,
+        "JSON object of top-level keys that the Segment spec does not name; Redshift cuts strings at 16,384 bytes",
+    ),
+    req("contract", Text, "Contract and version that the event passed"),
+    req("shard", Text, "Part of the source that the record came from"),
+    req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
+    req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
+    req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+];
+
+/// Columns of `quarantine`.
+pub const QUARANTINE: &[Column] = &[
+    req("reason", Text, "Reason code; docs/contracts.md lists them"),
+    opt("json_pointer", Text, "Where in the event (RFC 6901); null when the record could not be read at all"),
+    opt("expected", Text, "What the contract asks for"),
+    opt("found", Text, "What was found, cut to 256 bytes"),
+    req("contract", Text, "Contract and version that it did not pass"),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    opt("event_type", Text, "Segment call, when it can be read"),
+    opt("event_name", Text, "Name of the tracked event, page or screen, when it can be read"),
+    opt("message_id", Text, "Identity of the event, when it can be read"),
+    opt("anonymous_id", Text, "Device, for erasure; null when it cannot be read"),
+    opt("user_id", Text, "Person, for erasure; null when unknown or unreadable"),
+    opt("library_name", Text, "SDK that made the event, when it can be read"),
+    opt("library_version", Text, "Version of the SDK, when it can be read"),
+    req("shard", Text, "Part of the source that the record came from"),
+    req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
+    req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
+    req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    opt("batch_envelope", Binary, "What surrounds the batch array of a record of several events; null otherwise"),
+    req("payload", Binary, "The event exactly as received"),
+];
+
+impl TableKind {
+    /// The tables in the order in which a batch is committed: `raw_events` first, so that of two racing writers the
+    /// loser is fenced before it touches anything else.
+    pub const ALL: [TableKind; 3] = [TableKind::RawEvents, TableKind::Quarantine, TableKind::Events];
+
+    /// Returns the table's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableKind::RawEvents => "raw_events",
+            TableKind::Events => "events",
+            TableKind::Quarantine => "quarantine",
+        }
+    }
+
+    /// Returns the columns in the order of their field ids.
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            TableKind::RawEvents => RAW_EVENTS,
+            TableKind::Events => EVENTS,
+            TableKind::Quarantine => QUARANTINE,
+        }
+    }
+
+    /// Returns the timestamp column whose day partitions the table.
+    pub fn partition_column(self) -> &'static str {
+        match self {
+            TableKind::RawEvents | TableKind::Quarantine => "arrival_time",
+            TableKind::Events => "event_time",
+        }
+    }
+
+    /// Returns the index of a column.
+    ///
+    /// # Panics
+    /// When the table has no such column: names are constants of this crate.
+    pub fn index_of(self, name: &str) -> usize {
+        self.columns().iter().position(|c| c.name == name).expect("column names are constants of this crate")
+    }
+
+    /// Returns the Iceberg schema.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](crate::ErrorKind::Bug) when `iceberg` refuses the columns above.
+    pub fn schema(self) -> Result<Schema> {
+        let fields = self.columns().iter().zip(1..).map(|(c, id)| Arc::new(c.field(id)));
+        Schema::builder()
+            .with_fields(fields)
+            .build()
+            .map_err(|e| Error::bug("schema of a built-in table is refused").because(e))
+    }
+
+    /// Returns the partition spec: day of [`TableKind::partition_column`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](crate::ErrorKind::Bug) when `iceberg` refuses it.
+    pub fn partition_spec(self) -> Result<UnboundPartitionSpec> {
+        let column = self.partition_column();
+        let id = self.index_of(column) as i32 + 1;
+        let spec = UnboundPartitionSpec::builder().add_partition_field(id, format!("{column}_day"), Transform::Day);
+        Ok(spec.map_err(|e| Error::bug("partition spec of a built-in table is refused").because(e))?.build())
+    }
+
+    /// Returns the Arrow schema, with Iceberg field ids in the fields' metadata.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](crate::ErrorKind::Bug) when `iceberg` refuses the columns above.
+    pub fn arrow_schema(self) -> Result<ArrowSchemaRef> {
+        let arrow = schema_to_arrow_schema(&self.schema()?);
+        Ok(Arc::new(arrow.map_err(|e| Error::bug("schema of a built-in table has no Arrow form").because(e))?))
+    }
+
+    /// Returns the table properties that other engines need to treat the table well.
+    pub fn properties(self) -> HashMap<String, String> {
+        [
+            ("write.format.default", "parquet"),
+            ("write.parquet.compression-codec", "zstd"),
+            ("write.metadata.delete-after-commit.enabled", "false"),
+            ("write.metadata.previous-versions-max", "100"),
+            // Row-level changes by other engines: position deletes are what every reader applies.
+            ("write.delete.mode", "merge-on-read"),
+            ("write.update.mode", "merge-on-read"),
+            ("write.merge.mode", "merge-on-read"),
+        ]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
+    }
+}
+
+impl Column {
+    fn field(&self, id: i32) -> NestedField {
+        let kind = Type::Primitive(match self.kind {
+            ColumnType::String => PrimitiveType::String,
+            ColumnType::Binary => PrimitiveType::Binary,
+            ColumnType::Int => PrimitiveType::Int,
+            ColumnType::Long => PrimitiveType::Long,
+            ColumnType::Timestamp => PrimitiveType::Timestamptz,
+        });
+        NestedField::new(id, self.name, kind, self.required).with_doc(self.doc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_a_schema_and_a_spec() {
+        for table in TableKind::ALL {
+            let schema = table.schema().expect("schema");
+            assert_eq!(schema.as_struct().fields().len(), table.columns().len());
+            table.partition_spec().expect("spec").bind(schema).expect("binds");
+            assert_eq!(table.arrow_schema().expect("arrow").fields().len(), table.columns().len());
+        }
+    }
+
+    #[test]
+    fn columns_are_flat_documented_and_readable_by_every_engine() {
+        for column in TableKind::ALL.iter().flat_map(|t| t.columns()) {
+            assert!(!["pos", "file_path"].contains(&column.name));
+            assert!(column.doc.len() > 3, "{}", column.name);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Records in, committed snapshots out.
+
+pub mod chunk;
+
+pub use chunk::{Chunk, DecodedChunk, Oversized};
