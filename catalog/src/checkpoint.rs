@@ -1,0 +1,80 @@
+//! Checkpoint objects: immutable files that say how far a table is in the stream.
+//!
+//! They lie under `<warehouse>/_icefold/<table uuid>/checkpoints/`, outside the table's own location, so that other
+//! engines' orphan cleaners never see them. The metadata names the one that holds (see [`lineage`](crate::lineage)).
+
+use icefold_core::{Checkpoint, CommitId, Counts, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::store::Store;
+
+/// Version of the checkpoint object's layout.
+const VERSION: u32 = 1;
+
+/// How far a table is, and what became of everything before that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Shard to next offset.
+    pub checkpoint: Checkpoint,
+    /// Rows of the stream up to the checkpoint (invariant W2).
+    pub totals: Counts,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Object {
+    version: u32,
+    table_uuid: Uuid,
+    commit_id: CommitId,
+    #[serde(flatten)]
+    progress: Progress,
+}
+
+/// Returns the folder of icefold's own objects about a table.
+pub fn folder(warehouse: &str, table_uuid: Uuid) -> String {
+    format!("{warehouse}/_icefold/{table_uuid}")
+}
+
+/// Writes a checkpoint object and returns its URI. Each attempt writes its own: an object is never replaced.
+pub(crate) async fn write(
+    store: &Store,
+    warehouse: &str,
+    table_uuid: Uuid,
+    commit_id: CommitId,
+    progress: &Progress,
+) -> Result<String> {
+    let attempt = Uuid::new_v4().simple().to_string();
+    let uri = format!("{}/checkpoints/{commit_id}-{}.json", folder(warehouse, table_uuid), &attempt[..8]);
+    let object = Object { version: VERSION, table_uuid, commit_id, progress: progress.clone() };
+    let text =
+        serde_json::to_vec_pretty(&object).map_err(|e| Error::bug("a checkpoint has no JSON form").because(e))?;
+    store.write_new(&uri, vec![text.into()]).await?;
+    Ok(uri)
+}
+
+/// Reads a checkpoint object.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] when it is gone, unreadable or of another table; errors of the store.
+pub async fn read(store: &Store, uri: &str, table_uuid: Uuid) -> Result<Progress> {
+    let bytes = store.read(uri).await.map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Error::corrupt(format!(
+            "checkpoint object `{uri}` is gone, so the table's place in the stream is unknown: restore it from a backup or \
+             a noncurrent version"
+        ))
+        .because(e),
+        _ => e,
+    })?;
+    let damaged = |why: &str| Error::corrupt(format!("checkpoint object `{uri}` {why}: restore it from a backup"));
+    let object: Object = serde_json::from_slice(&bytes).map_err(|e| damaged("is unreadable").because(e))?;
+    if object.version != VERSION {
+        return Err(Error::invalid(format!(
+            "checkpoint object `{uri}` has version {}, this program knows {VERSION}: use a newer icefold",
+            object.version
+        )));
+    }
+    if object.table_uuid != table_uuid {
+        return Err(damaged("belongs to another table"));
+    }
+    Ok(object.progress)
+}

@@ -1,0 +1,362 @@
+//! The snapshot producer: from a base and a decision to a staged metadata file that is one pointer swap away.
+//!
+//! Everything written here has a name of its own, so an attempt that loses leaves objects that nothing reaches, and
+//! never anything half-visible. Sequence numbers follow the Iceberg spec, "Sequence Numbers" and "Manifest Inheritance":
+//! new files inherit the commit's number, rewritten files carry the number of the snapshot they were read at.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+
+use iceberg::MetadataLocation;
+use iceberg::spec::{
+    DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
+    ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
+};
+use icefold_core::{Error, Result};
+use uuid::Uuid;
+
+use crate::checkpoint::{self, Progress};
+use crate::intent::{Intent, IntentKind, NewFile};
+use crate::keys;
+use crate::manifest_merge::{self, ManifestSize};
+use crate::retention::{self, SnapshotAge};
+use crate::settings::Settings;
+use crate::summary;
+use crate::table::{LiveFile, LoadedTable, foreign, has_live_files};
+
+/// A metadata file that waits for its pointer.
+#[derive(Debug)]
+pub(crate) struct Produced {
+    pub metadata: TableMetadata,
+    pub metadata_location: String,
+    pub snapshot_id: i64,
+}
+
+/// Everything that one attempt needs to know.
+pub(crate) struct Attempt<'a> {
+    pub base: &'a LoadedTable,
+    pub intent: &'a Intent,
+    /// Paths to remove, as decided by `resolve`.
+    pub remove: BTreeSet<String>,
+    /// Where the base stands.
+    pub progress: &'a Progress,
+    pub warehouse: &'a str,
+    pub settings: &'a Settings,
+    pub now_ms: i64,
+    pub snapshot_id: i64,
+}
+
+impl Attempt<'_> {
+    /// Writes checkpoint, manifests, manifest list and metadata.
+    pub(crate) async fn produce(&self) -> Result<Produced> {
+        let metadata = self.base.metadata();
+        let mut manifests = self.new_manifests().await?;
+        let (kept, removed) = self.kept_manifests().await?;
+        manifests.extend(kept);
+        let (checkpoint, totals) = self.checkpoint().await?;
+        let summary = self.summary(&removed, checkpoint.as_deref(), &totals, &manifests).await?;
+        let manifest_list = self.write_manifest_list(manifests).await?;
+        let snapshot = Snapshot::builder()
+            .with_snapshot_id(self.snapshot_id)
+            .with_parent_snapshot_id(metadata.current_snapshot_id())
+            .with_sequence_number(self.sequence_number())
+            .with_timestamp_ms(self.timestamp_ms())
+            .with_manifest_list(manifest_list)
+            .with_summary(summary)
+            .with_schema_id(metadata.current_schema_id())
+            .build();
+        let next = self.next_metadata(snapshot, checkpoint)?;
+        let metadata_location = write_metadata(self.base, &next).await?;
+        Ok(Produced { metadata: next, metadata_location, snapshot_id: self.snapshot_id })
+    }
+
+    fn sequence_number(&self) -> i64 {
+        self.base.metadata().next_sequence_number()
+    }
+
+    /// Snapshot timestamps never go back, whatever the clocks of two committers say.
+    fn timestamp_ms(&self) -> i64 {
+        let metadata = self.base.metadata();
+        let last = metadata.current_snapshot().map_or(i64::MIN, |s| s.timestamp_ms());
+        self.now_ms.max(last).max(metadata.last_updated_ms())
+    }
+
+    fn new_manifest_path(&self) -> String {
+        format!("{}/metadata/{}-m.avro", self.base.metadata().location().trim_end_matches('/'), Uuid::new_v4())
+    }
+
+    fn manifest_writer(&self, spec_id: i32, content: ManifestContentType) -> Result<ManifestWriter> {
+        let metadata = self.base.metadata();
+        let spec = metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
+            Error::invalid(format!(
+                "partition spec `{spec_id}` is not in table `{}` any more: write the files anew",
+                self.base.full_name()
+            ))
+        })?;
+        let output = self.base.store().file_io().new_output(self.new_manifest_path());
+        let output = output.map_err(|e| foreign(e, "a manifest cannot be written"))?;
+        let builder = ManifestWriterBuilder::new(
+            output,
+            Some(self.snapshot_id),
+            metadata.current_schema().clone(),
+            (**spec).clone(),
+        );
+        Ok(match content {
+            ManifestContentType::Data => builder.build_v2_data(),
+            ManifestContentType::Deletes => builder.build_v2_deletes(),
+        })
+    }
+
+    /// Writes one manifest per content and spec of the added files.
+    async fn new_manifests(&self) -> Result<Vec<ManifestFile>> {
+        let mut groups: BTreeMap<(u8, i32), Vec<&NewFile>> = BTreeMap::new();
+        for file in &self.intent.add {
+            groups.entry((content_of(file.file.content_type()) as u8, file.spec_id)).or_default().push(file);
+        }
+        let mut manifests = Vec::new();
+        for ((_, spec_id), files) in groups {
+            let mut writer = self.manifest_writer(spec_id, content_of(files[0].file.content_type()))?;
+            for new in files {
+                let sequence = self.data_sequence_number(new)?.unwrap_or(iceberg::spec::UNASSIGNED_SEQUENCE_NUMBER);
+                writer
+                    .add_file(new.file.clone(), sequence)
+                    .map_err(|e| Error::bug("a new file does not fit its manifest").because(e))?;
+            }
+            manifests.push(finish(writer).await?);
+        }
+        Ok(manifests)
+    }
+
+    /// Rewritten rows are as old as the snapshot they were read at (invariant C2).
+    fn data_sequence_number(&self, new: &NewFile) -> Result<Option<i64>> {
+        match (&self.intent.kind, new.data_sequence_number) {
+            (_, Some(given)) => Ok(Some(given)),
+            (IntentKind::Rewrite { read_snapshot_id }, None) => {
+                let read = self.base.metadata().snapshot_by_id(*read_snapshot_id);
+                let read =
+                    read.ok_or_else(|| Error::bug("`resolve` lets a rewrite pass only with the snapshot it read"))?;
+                Ok(Some(read.sequence_number()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes over the base's manifests: without the removed files, without dead ones, merged where the plan says so.
+    /// Also returns the files that were removed.
+    async fn kept_manifests(&self) -> Result<(Vec<ManifestFile>, Vec<LiveFile>)> {
+        let base = match self.base.metadata().current_snapshot() {
+            Some(snapshot) => self.base.manifests(snapshot).await?,
+            None => Vec::new(),
+        };
+        let (mut kept, mut touched, mut removed) = (Vec::new(), Vec::new(), Vec::new());
+        for manifest in base.into_iter().filter(has_live_files) {
+            match self.without_removed(&manifest, &mut removed).await? {
+                Some(rewritten) => touched.push(rewritten),
+                None => kept.push(manifest),
+            }
+        }
+        if removed.len() != self.remove.len() {
+            return Err(Error::bug("`resolve` lets a removal pass only when every file is live"));
+        }
+        // A manifest with this commit's deleted entries must stay as it is, so only the untouched ones are merged.
+        let merged = self.merge(kept).await?;
+        touched.extend(merged);
+        Ok((touched, removed))
+    }
+
+    /// Rewrites a manifest when it holds files to remove; they stay in it as deleted entries for this one snapshot.
+    async fn without_removed(
+        &self,
+        manifest: &ManifestFile,
+        removed: &mut Vec<LiveFile>,
+    ) -> Result<Option<ManifestFile>> {
+        if self.remove.is_empty() {
+            return Ok(None);
+        }
+        let entries = self.base.manifest_entries(manifest).await?;
+        if !entries.iter().any(|e| self.remove.contains(e.file.file_path())) {
+            return Ok(None);
+        }
+        let mut writer = self.manifest_writer(manifest.partition_spec_id, manifest.content)?;
+        for entry in entries {
+            if self.remove.contains(entry.file.file_path()) {
+                let added = writer.add_delete_file(
+                    entry.file.clone(),
+                    entry.data_sequence_number,
+                    Some(entry.file_sequence_number),
+                );
+                added.map_err(|e| Error::bug("a removed file does not fit its manifest").because(e))?;
+                removed.push(entry);
+            } else {
+                carry_over(&mut writer, entry)?;
+            }
+        }
+        finish(writer).await.map(Some)
+    }
+
+    async fn merge(&self, manifests: Vec<ManifestFile>) -> Result<Vec<ManifestFile>> {
+        let sizes: Vec<ManifestSize> = manifests.iter().map(size_of).collect();
+        let mut rest: Vec<Option<ManifestFile>> = manifests.into_iter().map(Some).collect();
+        let mut merged = Vec::new();
+        for group in manifest_merge::plan(&sizes, &self.settings.commit) {
+            let parts: Vec<ManifestFile> = group.iter().filter_map(|i| rest[*i].take()).collect();
+            let mut writer = self.manifest_writer(parts[0].partition_spec_id, parts[0].content)?;
+            for part in &parts {
+                for entry in self.base.manifest_entries(part).await? {
+                    carry_over(&mut writer, entry)?;
+                }
+            }
+            merged.push(finish(writer).await?);
+        }
+        merged.extend(rest.into_iter().flatten());
+        Ok(merged)
+    }
+
+    /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the totals.
+    async fn checkpoint(&self) -> Result<(Option<String>, Progress)> {
+        if self.intent.delta.is_empty() {
+            return Ok((None, self.progress.clone()));
+        }
+        let mut next = Progress {
+            checkpoint: self.progress.checkpoint.advance(&self.intent.delta)?,
+            totals: self.progress.totals,
+        };
+        next.totals += self.intent.counts;
+        let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
+        let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, &next).await?;
+        Ok((Some(uri), next))
+    }
+
+    async fn summary(
+        &self,
+        removed: &[LiveFile],
+        checkpoint: Option<&str>,
+        progress: &Progress,
+        manifests: &[ManifestFile],
+    ) -> Result<Summary> {
+        let mut properties: HashMap<String, String> = self.intent.summary.clone().into_iter().collect();
+        let change = summary::Change::of(&self.intent.add, removed);
+        properties.extend(change.summary());
+        properties.extend(summary::totals(self.base, &change).await?.summary());
+        properties.insert(
+            "manifests-created".to_owned(),
+            manifests.iter().filter(|m| m.added_snapshot_id == self.snapshot_id).count().to_string(),
+        );
+        properties.insert(keys::COMMIT_ID.to_owned(), self.intent.commit_id.to_string());
+        properties.insert(keys::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        if let Some(uri) = checkpoint {
+            properties.insert(keys::CHECKPOINT.to_owned(), uri.to_owned());
+            properties.extend(self.intent.counts.summary(keys::ADDED_PREFIX));
+            properties.extend(progress.totals.summary(keys::TOTAL_PREFIX));
+        }
+        Ok(Summary { operation: operation(self.intent, removed), additional_properties: properties })
+    }
+
+    async fn write_manifest_list(&self, manifests: Vec<ManifestFile>) -> Result<String> {
+        let metadata = self.base.metadata();
+        let uri = format!(
+            "{}/metadata/snap-{}-{}.avro",
+            metadata.location().trim_end_matches('/'),
+            self.snapshot_id,
+            Uuid::new_v4()
+        );
+        let failed = |e| foreign(e, "the manifest list cannot be written");
+        let output = self.base.store().file_io().new_output(&uri).map_err(failed)?.writer().await.map_err(failed)?;
+        let mut list =
+            ManifestListWriter::v2(output, self.snapshot_id, metadata.current_snapshot_id(), self.sequence_number());
+        list.add_manifests(manifests.into_iter()).map_err(failed)?;
+        list.close().await.map_err(failed)?;
+        Ok(uri)
+    }
+
+    fn next_metadata(&self, snapshot: Snapshot, checkpoint: Option<String>) -> Result<TableMetadata> {
+        let metadata = self.base.metadata();
+        let refused = |e| Error::bug("the table metadata refuses the new snapshot").because(e);
+        let mut builder = (**metadata).clone().into_builder(Some(self.base.metadata_location().to_owned()));
+        let mut pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
+        if let Some(uri) = checkpoint {
+            builder = builder.set_properties(checkpoint_properties(uri, &snapshot)).map_err(refused)?;
+        } else {
+            pinned.extend(checkpoint_snapshot(metadata));
+        }
+        let mut ages: Vec<SnapshotAge> = metadata.snapshots().map(|s| age(s)).collect();
+        ages.push(age(&snapshot));
+        let thinned = retention::thin(&ages, &pinned, snapshot.timestamp_ms(), &self.settings.retention);
+        builder = builder.set_branch_snapshot(snapshot, MAIN_BRANCH).map_err(refused)?;
+        builder = thinned.iter().fold(builder, |b, id| b.remove_statistics(*id).remove_partition_statistics(*id));
+        Ok(builder.remove_snapshots(&thinned).build().map_err(refused)?.metadata)
+    }
+}
+
+fn checkpoint_properties(uri: String, snapshot: &Snapshot) -> HashMap<String, String> {
+    HashMap::from([
+        (keys::CHECKPOINT.to_owned(), uri),
+        (keys::CHECKPOINT_SNAPSHOT_ID.to_owned(), snapshot.snapshot_id().to_string()),
+        (keys::CHECKPOINT_SEQUENCE_NUMBER.to_owned(), snapshot.sequence_number().to_string()),
+    ])
+}
+
+/// Returns the snapshot that made the newest checkpoint.
+pub(crate) fn checkpoint_snapshot(metadata: &TableMetadata) -> Option<i64> {
+    metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID)?.parse().ok()
+}
+
+fn age(snapshot: &Snapshot) -> SnapshotAge {
+    SnapshotAge {
+        id: snapshot.snapshot_id(),
+        sequence_number: snapshot.sequence_number(),
+        timestamp_ms: snapshot.timestamp_ms(),
+    }
+}
+
+/// Writes a metadata file under the next version number and returns its URI.
+pub(crate) async fn write_metadata(base: &LoadedTable, next: &TableMetadata) -> Result<String> {
+    let location = next_location(base.metadata_location(), next);
+    let written = next.write_to(&base.store().file_io(), &location).await;
+    written.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
+    Ok(location.to_string())
+}
+
+fn next_location(current: &str, next: &TableMetadata) -> MetadataLocation {
+    let next_version = MetadataLocation::from_str(current).map(|at| at.with_next_version());
+    // Another engine's file name (`v3.metadata.json`) has no version that can be counted on: start anew; names stay unique.
+    next_version.unwrap_or_else(|_| MetadataLocation::new_with_metadata(next.location(), next)).with_new_metadata(next)
+}
+
+fn content_of(content: DataContentType) -> ManifestContentType {
+    match content {
+        DataContentType::Data => ManifestContentType::Data,
+        DataContentType::EqualityDeletes | DataContentType::PositionDeletes => ManifestContentType::Deletes,
+    }
+}
+
+fn operation(intent: &Intent, removed: &[LiveFile]) -> Operation {
+    let adds_rows = intent.add.iter().any(|f| f.file.content_type() == DataContentType::Data);
+    let adds_deletes = intent.add.iter().any(|f| f.file.content_type() != DataContentType::Data);
+    match &intent.kind {
+        // `replace` tells readers that no row changed: Redshift then refreshes its views incrementally.
+        IntentKind::Rewrite { .. } => Operation::Replace,
+        _ if !adds_deletes && removed.is_empty() => Operation::Append,
+        _ if !adds_rows => Operation::Delete,
+        _ => Operation::Overwrite,
+    }
+}
+
+fn size_of(manifest: &ManifestFile) -> ManifestSize {
+    let files = manifest.added_files_count.unwrap_or(1) + manifest.existing_files_count.unwrap_or(1);
+    ManifestSize {
+        group: (manifest.content as u8, manifest.partition_spec_id),
+        files: u64::from(files),
+        bytes: manifest.manifest_length.max(0) as u64,
+    }
+}
+
+fn carry_over(writer: &mut ManifestWriter, entry: LiveFile) -> Result<()> {
+    let LiveFile { file, snapshot_id, data_sequence_number, file_sequence_number, .. } = entry;
+    let carried = writer.add_existing_file(file, snapshot_id, data_sequence_number, Some(file_sequence_number));
+    carried.map_err(|e| Error::bug("an existing file does not fit its manifest").because(e))
+}
+
+async fn finish(writer: ManifestWriter) -> Result<ManifestFile> {
+    writer.write_manifest_file().await.map_err(|e| foreign(e, "a manifest cannot be written"))
+}

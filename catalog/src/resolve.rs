@@ -1,0 +1,176 @@
+//! The decision at the heart of the commit protocol: given an intent and what the table is now, what happens?
+//!
+//! [`resolve`] is pure. The commit loop fetches the facts ([`Base`]), asks, and acts; whatever it met (a conflict, a lost
+//! reply, a crash and a restart) it comes back here before it acts again.
+
+use std::collections::HashSet;
+
+use iceberg::spec::{DataContentType, DataFile, Struct};
+use icefold_core::position::Fit;
+use icefold_core::{Checkpoint, Error, Result};
+use uuid::Uuid;
+
+use crate::intent::{Fence, Intent, IntentKind, RowFilter};
+use crate::table::LiveFile;
+
+/// What `resolve` needs to know of the table.
+#[derive(Debug)]
+pub struct Base<'a> {
+    /// Identity of the table that has the name now.
+    pub table_uuid: Uuid,
+    /// Snapshot of the ancestry that carries the intent's commit id.
+    pub committed_in: Option<i64>,
+    /// Where the table stands.
+    pub checkpoint: &'a Checkpoint,
+    /// Every live data and delete file. May be empty for intents that look at no file (see [`needs_live_files`]).
+    pub live: &'a [LiveFile],
+    /// Sequence number of the snapshot that a rewrite read, `None` when that snapshot is no ancestor any more.
+    pub read_sequence_number: Option<i64>,
+}
+
+/// What happens.
+#[derive(Debug, PartialEq)]
+pub enum Decision {
+    /// It is in already.
+    AlreadyCommitted {
+        /// Its snapshot.
+        snapshot_id: i64,
+    },
+    /// It can never be committed.
+    Fenced(Fence),
+    /// What it was planned on is gone.
+    Replan {
+        /// What is gone.
+        reason: String,
+    },
+    /// Make the snapshot, removing these paths, and swap.
+    Apply {
+        /// Paths of the live files to remove, in alphabetical order.
+        remove: Vec<String>,
+    },
+}
+
+/// Tells whether [`resolve`] looks at the live files; reading them costs a request per manifest.
+pub fn needs_live_files(intent: &Intent) -> bool {
+    !intent.remove.is_empty() || !intent.requires.is_empty() || matches!(intent.kind, IntentKind::Overwrite(_))
+}
+
+/// Decides what happens to `intent` on `base`.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when an overwrite's filter cuts through a file.
+pub fn resolve(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
+    if base.table_uuid != intent.table_uuid {
+        let fence = Fence::OtherTable { expected: intent.table_uuid, found: base.table_uuid };
+        return Ok(Decision::Fenced(fence));
+    }
+    if let Some(snapshot_id) = base.committed_in {
+        return Ok(Decision::AlreadyCommitted { snapshot_id });
+    }
+    // A strict prefix of the delta in the table is no success either: the checkpoint must stand exactly at `from`.
+    if let Fit::Elsewhere { shard, expected, found } = base.checkpoint.fit(&intent.delta) {
+        return Ok(Decision::Fenced(Fence::Moved { shard, expected, found }));
+    }
+    match &intent.kind {
+        IntentKind::Append | IntentKind::RowDelta => removal(intent, base),
+        IntentKind::Rewrite { read_snapshot_id } => match base.read_sequence_number {
+            None => Ok(Decision::Replan { reason: format!("snapshot `{read_snapshot_id}` is no ancestor any more") }),
+            Some(read) => match newer_position_delete(intent, base, read) {
+                Some(path) => {
+                    Ok(Decision::Replan { reason: format!("position deletes `{path}` came after the rows were read") })
+                }
+                None => removal(intent, base),
+            },
+        },
+        IntentKind::Overwrite(filter) => matching(filter, base.live).map(|remove| Decision::Apply { remove }),
+    }
+}
+
+/// Every file to remove, or to point deletes into, must still be live.
+fn removal(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
+    let live: HashSet<&str> = base.live.iter().map(|f| f.file.file_path()).collect();
+    let gone = intent.remove.iter().chain(&intent.requires).find(|path| !live.contains(path.as_str()));
+    let mut remove = intent.remove.clone();
+    remove.sort_unstable();
+    Ok(match gone {
+        Some(path) => Decision::Replan { reason: format!("file `{path}` is no longer live") },
+        None => Decision::Apply { remove },
+    })
+}
+
+/// Finds a position delete file that was added after sequence number `read` and may hit a file that is to be removed.
+/// (Equality deletes need no check: the rewritten rows keep the sequence number they were read at.)
+fn newer_position_delete<'a>(intent: &Intent, base: &'a Base<'_>, read: i64) -> Option<&'a str> {
+    let removed = |path: &str| intent.remove.iter().any(|r| r == path);
+    let may_hit = |delete: &LiveFile| match delete.file.referenced_data_file() {
+        Some(path) => removed(&path),
+        None => base.live.iter().any(|f| {
+            f.spec_id == delete.spec_id && f.file.partition() == delete.file.partition() && removed(f.file.file_path())
+        }),
+    };
+    base.live
+        .iter()
+        .filter(|f| f.file.content_type() == DataContentType::PositionDeletes && f.data_sequence_number > read)
+        .find(|f| may_hit(f))
+        .map(|f| f.file.file_path())
+}
+
+/// Returns the paths of the live data files that `filter` covers, sorted.
+fn matching(filter: &RowFilter, live: &[LiveFile]) -> Result<Vec<String>> {
+    let mut remove = Vec::new();
+    for f in live.iter().filter(|f| f.file.content_type() == DataContentType::Data) {
+        match coverage(filter, f.spec_id, &f.file) {
+            Coverage::All => remove.push(f.file.file_path().to_owned()),
+            Coverage::None => {}
+            Coverage::Unsure => {
+                return Err(Error::invalid(format!(
+                    "the overwrite's filter cuts through file `{}`: choose a range that ends at partition borders",
+                    f.file.file_path()
+                )));
+            }
+        }
+    }
+    remove.sort_unstable();
+    Ok(remove)
+}
+
+enum Coverage {
+    All,
+    None,
+    Unsure,
+}
+
+fn coverage(filter: &RowFilter, file_spec: i32, file: &DataFile) -> Coverage {
+    match filter {
+        RowFilter::Partition { spec_id, partition } => partition_coverage(*spec_id, partition, file_spec, file),
+        RowFilter::Range { field_id, from, to } => {
+            let (Some(low), Some(high)) = (file.lower_bounds().get(field_id), file.upper_bounds().get(field_id)) else {
+                return Coverage::Unsure;
+            };
+            let nulls = file.null_value_counts().get(field_id).copied();
+            if from.as_ref().is_some_and(|from| high < from) || to.as_ref().is_some_and(|to| low >= to) {
+                // Rows without a value are in no range: they stay whole with the file.
+                Coverage::None
+            } else if from.as_ref().is_none_or(|from| low >= from)
+                && to.as_ref().is_none_or(|to| high < to)
+                && nulls == Some(0)
+            {
+                Coverage::All
+            } else {
+                Coverage::Unsure
+            }
+        }
+    }
+}
+
+/// Files of another spec may hold rows of the partition; only their rows could tell.
+fn partition_coverage(spec_id: i32, partition: &Struct, file_spec: i32, file: &DataFile) -> Coverage {
+    match (file_spec == spec_id, file.partition() == partition) {
+        (true, true) => Coverage::All,
+        (true, false) => Coverage::None,
+        (false, _) => Coverage::Unsure,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! The decision table of the commit protocol.
+
+use std::collections::BTreeMap;
+
+use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Datum, Literal, Struct};
+use icefold_core::{CommitId, Counts, Delta, Offset, ShardId, ShardPosition};
+
+use super::*;
+use crate::intent::NewFile;
+
+const TABLE: Uuid = Uuid::from_u128(7);
+
+fn offset(position: u64) -> Offset {
+    Offset::new("f", position)
+}
+
+fn delta(from: u64, to: u64) -> Delta {
+    let mut delta = Delta::default();
+    delta.insert(ShardId::new("s"), offset(from), ShardPosition::at(offset(to))).expect("forward");
+    delta
+}
+
+fn at(position: u64) -> Checkpoint {
+    let mut checkpoint = Checkpoint::default();
+    checkpoint.set(ShardId::new("s"), ShardPosition::at(offset(position)));
+    checkpoint
+}
+
+fn data_file(path: &str, day: i32, content: DataContentType) -> DataFile {
+    let (low, high) = (Datum::long(i64::from(day) * 10), Datum::long(i64::from(day) * 10 + 9));
+    DataFileBuilder::default()
+        .content(content)
+        .file_path(path.to_owned())
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::from_iter([Some(Literal::int(day))]))
+        .record_count(1)
+        .file_size_in_bytes(1)
+        .lower_bounds([(1, low)].into())
+        .upper_bounds([(1, high)].into())
+        .null_value_counts([(1, 0)].into())
+        .partition_spec_id(0)
+        .build()
+        .expect("file")
+}
+
+fn live(path: &str, day: i32, content: DataContentType, sequence: i64) -> LiveFile {
+    LiveFile {
+        file: data_file(path, day, content),
+        spec_id: 0,
+        snapshot_id: 1,
+        data_sequence_number: sequence,
+        file_sequence_number: sequence,
+    }
+}
+
+fn intent(kind: IntentKind, delta: Delta, remove: &[&str]) -> Intent {
+    Intent {
+        commit_id: CommitId::for_inputs(TABLE, "test", []),
+        table_uuid: TABLE,
+        kind,
+        delta,
+        add: Vec::<NewFile>::new(),
+        remove: remove.iter().map(|p| (*p).to_owned()).collect(),
+        requires: Vec::new(),
+        counts: Counts::default(),
+        summary: BTreeMap::new(),
+    }
+}
+
+fn base<'a>(checkpoint: &'a Checkpoint, live: &'a [LiveFile]) -> Base<'a> {
+    Base { table_uuid: TABLE, committed_in: None, checkpoint, live, read_sequence_number: Some(5) }
+}
+
+fn apply(remove: &[&str]) -> Decision {
+    Decision::Apply { remove: remove.iter().map(|p| (*p).to_owned()).collect() }
+}
+
+#[test]
+fn w1_an_append_applies_only_where_the_table_stands() {
+    let append = intent(IntentKind::Append, delta(5, 9), &[]);
+    assert_eq!(resolve(&append, &base(&at(5), &[])).expect("decides"), apply(&[]));
+    // Behind, a strict prefix of our own delta, exactly our end without our commit id, beyond.
+    for elsewhere in [0, 4, 7, 9, 12] {
+        let decision = resolve(&append, &base(&at(elsewhere), &[])).expect("decides");
+        assert!(matches!(decision, Decision::Fenced(Fence::Moved { .. })), "table at {elsewhere}: {decision:?}");
+    }
+}
+
+#[test]
+fn k1_a_commit_found_in_the_ancestry_is_done_wherever_the_table_stands_now() {
+    let append = intent(IntentKind::Append, delta(5, 9), &[]);
+    for now in [5, 9, 30] {
+        let checkpoint = at(now);
+        let found = Base { committed_in: Some(77), ..base(&checkpoint, &[]) };
+        assert_eq!(resolve(&append, &found).expect("decides"), Decision::AlreadyCommitted { snapshot_id: 77 });
+    }
+}
+
+#[test]
+fn k2_a_table_made_anew_under_the_name_fences() {
+    let append = intent(IntentKind::Append, delta(0, 9), &[]);
+    let checkpoint = Checkpoint::default();
+    let other = Base { table_uuid: Uuid::from_u128(8), committed_in: Some(1), ..base(&checkpoint, &[]) };
+    assert!(matches!(resolve(&append, &other).expect("decides"), Decision::Fenced(Fence::OtherTable { .. })));
+}
+
+#[test]
+fn a_shard_that_moved_fences_though_the_others_stand() {
+    let mut two = delta(5, 9);
+    two.insert(ShardId::new("t"), offset(0), ShardPosition::at(offset(1))).expect("forward");
+    let decision = resolve(&intent(IntentKind::Append, two, &[]), &base(&at(5), &[])).expect("decides");
+    let Decision::Fenced(Fence::Moved { shard, .. }) = decision else { panic!("{decision:?}") };
+    assert_eq!(shard, ShardId::new("t"), "shard t was never read: it stands at start, not at f@0");
+}
+
+#[test]
+fn t1_a_removal_of_a_file_that_is_gone_is_planned_again() {
+    let files = [live("a", 1, DataContentType::Data, 3)];
+    let rewrite = |paths: &[&str]| intent(IntentKind::Rewrite { read_snapshot_id: 1 }, Delta::default(), paths);
+    let checkpoint = at(1);
+    assert_eq!(resolve(&rewrite(&["a"]), &base(&checkpoint, &files)).expect("decides"), apply(&["a"]));
+    assert!(matches!(
+        resolve(&rewrite(&["a", "b"]), &base(&checkpoint, &files)).expect("decides"),
+        Decision::Replan { .. }
+    ));
+}
+
+#[test]
+fn position_deletes_into_a_file_that_is_gone_are_planned_again() {
+    let delete = Intent { requires: vec!["b".into()], ..intent(IntentKind::RowDelta, Delta::default(), &[]) };
+    let files = [live("a", 1, DataContentType::Data, 3)];
+    assert!(matches!(resolve(&delete, &base(&at(1), &files)).expect("decides"), Decision::Replan { .. }));
+}
+
+#[test]
+fn c2_a_newer_position_delete_on_a_rewritten_file_is_planned_again_an_equality_delete_is_not() {
+    let rewrite = intent(IntentKind::Rewrite { read_snapshot_id: 1 }, Delta::default(), &["a"]);
+    let checkpoint = at(1);
+    let cases = [
+        (live("d", 1, DataContentType::PositionDeletes, 6), true, "newer, same partition"),
+        (live("d", 1, DataContentType::PositionDeletes, 5), false, "as old as what was read"),
+        (live("d", 2, DataContentType::PositionDeletes, 6), false, "newer, other partition"),
+        (
+            live("d", 1, DataContentType::EqualityDeletes, 6),
+            false,
+            "equality delete: the sequence number keeps it right",
+        ),
+    ];
+    for (delete, replan, why) in cases {
+        let files = [live("a", 1, DataContentType::Data, 3), live("z", 2, DataContentType::Data, 3), delete];
+        let decision = resolve(&rewrite, &base(&checkpoint, &files)).expect("decides");
+        assert_eq!(matches!(decision, Decision::Replan { .. }), replan, "{why}: {decision:?}");
+    }
+}
+
+#[test]
+fn a_rewrite_of_a_snapshot_that_is_no_ancestor_is_planned_again() {
+    let rewrite = intent(IntentKind::Rewrite { read_snapshot_id: 1 }, Delta::default(), &["a"]);
+    let (checkpoint, files) = (at(1), [live("a", 1, DataContentType::Data, 3)]);
+    let rolled_back = Base { read_sequence_number: None, ..base(&checkpoint, &files) };
+    assert!(matches!(resolve(&rewrite, &rolled_back).expect("decides"), Decision::Replan { .. }));
+}
+
+#[test]
+fn an_overwrite_takes_what_its_filter_covers_and_refuses_to_cut_a_file() {
+    let files = [live("a", 1, DataContentType::Data, 3), live("b", 2, DataContentType::Data, 3)];
+    let checkpoint = at(1);
+    let range = |from: i64, to: i64| {
+        let filter = RowFilter::Range { field_id: 1, from: Some(Datum::long(from)), to: Some(Datum::long(to)) };
+        resolve(&intent(IntentKind::Overwrite(filter), Delta::default(), &[]), &base(&checkpoint, &files))
+    };
+    assert_eq!(range(10, 20).expect("decides"), apply(&["a"]));
+    assert_eq!(range(0, 30).expect("decides"), apply(&["a", "b"]));
+    assert_eq!(range(30, 40).expect("decides"), apply(&[]));
+    assert!(range(10, 25).expect_err("cuts b").to_string().contains('b'));
+    let partition = Struct::from_iter([Some(Literal::int(2))]);
+    let filter = RowFilter::Partition { spec_id: 0, partition };
+    let decision = resolve(&intent(IntentKind::Overwrite(filter), Delta::default(), &[]), &base(&checkpoint, &files));
+    assert_eq!(decision.expect("decides"), apply(&["b"]));
+}

@@ -1,0 +1,264 @@
+//! A [`Warehouse`] is the way in: storage, pointers, clock and settings together; it loads and creates tables.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use iceberg::TableCreation;
+use iceberg::spec::{FormatVersion, MAIN_BRANCH, TableMetadata, TableMetadataBuilder};
+use icefold_core::{Clock, Error, ErrorKind, Result};
+use serde::Deserialize;
+
+use crate::pointer::memory::MemoryPointers;
+use crate::pointer::sql::SqlPointers;
+use crate::pointer::{Pointer, PointerStore, SwapError, TableName};
+use crate::settings::Settings;
+use crate::store::{self, Store};
+use crate::table::{LoadedTable, TableDefinition};
+
+/// Table versions kept in memory; a metadata file never changes, so what is kept is never stale.
+const CACHED_VERSIONS: usize = 8;
+
+/// Tables, and all that is needed to read and commit them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Warehouse(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) location: String,
+    pub(crate) pointers: Arc<dyn PointerStore>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    versions: Mutex<VecDeque<LoadedTable>>,
+}
+
+impl Warehouse {
+    /// Opens the warehouse that `settings` describe. Nothing is created but an empty catalog database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for settings that make no sense, [`ErrorKind::Refused`] and [`ErrorKind::Transient`]
+    /// from the catalog.
+    pub async fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        settings.validate()?;
+        let root = store::open_root(&settings.warehouse, &settings.s3)?;
+        let catalog = match &settings.catalog {
+            Some(uri) => uri.clone(),
+            None => default_catalog(&settings.warehouse)?,
+        };
+        let pointers = Arc::new(SqlPointers::open(&catalog).await?);
+        Ok(Self::from_parts(root.store, root.uri, pointers, settings.clone(), clock))
+    }
+
+    /// Puts a warehouse together from its components, for tests, simulation and other catalogs.
+    pub fn from_parts(
+        store: Store,
+        location: String,
+        pointers: Arc<dyn PointerStore>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let versions = Mutex::new(VecDeque::new());
+        Warehouse(Arc::new(Inner { store, location, pointers, settings, clock, versions }))
+    }
+
+    /// Opens an empty warehouse in memory.
+    pub fn in_memory(clock: Arc<dyn Clock>) -> Self {
+        let pointers = Arc::new(MemoryPointers::default());
+        Self::from_parts(Store::in_memory(), "memory:///warehouse".to_owned(), pointers, Settings::default(), clock)
+    }
+
+    /// Returns the URI of the root, without a trailing slash.
+    pub fn location(&self) -> &str {
+        &self.0.location
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    pub(crate) fn name(&self, table: &str) -> TableName {
+        TableName { namespace: self.0.settings.namespace.clone(), name: table.to_owned() }
+    }
+
+    /// Returns the names of the tables in alphabetical order.
+    ///
+    /// # Errors
+    /// Errors of the catalog.
+    pub async fn tables(&self) -> Result<Vec<String>> {
+        self.0.pointers.list(&self.0.settings.namespace).await
+    }
+
+    /// Loads the newest version of a table.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] naming the tables there are; [`ErrorKind::Corrupt`] when the metadata is unreadable.
+    pub async fn load(&self, table: &str) -> Result<LoadedTable> {
+        let name = self.name(table);
+        match self.0.pointers.load(&name).await? {
+            Some(pointer) => self.load_version(name, pointer).await,
+            None => {
+                let tables = self.tables().await?;
+                let hint = if tables.is_empty() {
+                    "there is none yet: ingest something first".to_owned()
+                } else {
+                    format!("there are `{}`", tables.join("`, `"))
+                };
+                Err(Error::new(ErrorKind::NotFound, format!("no table `{table}` in `{}`: {hint}", self.location())))
+            }
+        }
+    }
+
+    /// Loads the version of a table that `pointer` points at.
+    pub(crate) async fn load_version(&self, name: TableName, pointer: Pointer) -> Result<LoadedTable> {
+        if let Some(cached) = self.cached(&name, &pointer) {
+            return Ok(cached);
+        }
+        let uri = &pointer.metadata_location;
+        let (metadata, refs) = read_metadata(&self.0.store, uri).await.map_err(|e| e.with("table", &name))?;
+        let table = LoadedTable {
+            name,
+            metadata: Arc::new(metadata),
+            pointer,
+            store: self.0.store.clone(),
+            refs: Arc::new(refs),
+        };
+        self.remember(table.clone());
+        Ok(table)
+    }
+
+    fn cached(&self, name: &TableName, pointer: &Pointer) -> Option<LoadedTable> {
+        let versions = self.0.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.iter().find(|t| t.name == *name && t.pointer == *pointer).cloned()
+    }
+
+    pub(crate) fn remember(&self, table: LoadedTable) {
+        let mut versions = self.0.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.push_front(table);
+        versions.truncate(CACHED_VERSIONS);
+    }
+
+    /// Creates a table, or loads it when one of that name exists.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a definition that Iceberg refuses; errors of the store and the catalog.
+    pub async fn create_table(&self, definition: &TableDefinition) -> Result<LoadedTable> {
+        let name = self.name(&definition.name);
+        for _ in 0..self.0.settings.commit.max_attempts {
+            if let Some(pointer) = self.0.pointers.load(&name).await? {
+                return self.load_version(name, pointer).await;
+            }
+            let location = self.write_first_metadata(&name, definition).await?;
+            match self.0.pointers.create(&name, &location).await {
+                // A lost race or a lost reply: look again, the table is there or is not.
+                Ok(()) | Err(SwapError::Conflict | SwapError::Unknown(_) | SwapError::Transient(_)) => {}
+                Err(SwapError::Refused(e)) => return Err(e.with("table", &name)),
+            }
+        }
+        let attempts = self.0.settings.commit.max_attempts;
+        Err(Error::new(
+            ErrorKind::Transient,
+            format!("table `{name}` could not be created in {attempts} attempts: run again"),
+        ))
+    }
+
+    async fn write_first_metadata(&self, name: &TableName, definition: &TableDefinition) -> Result<String> {
+        let creation = TableCreation::builder()
+            .name(name.name.clone())
+            .location(format!("{}/{}/{}", self.location(), name.namespace, name.name))
+            .schema(definition.schema.clone())
+            .partition_spec(definition.partition_spec.clone())
+            .properties(definition.properties.clone())
+            .format_version(FormatVersion::V2)
+            .build();
+        let refused = |e| Error::invalid(format!("the definition of table `{name}` is refused")).because(e);
+        let metadata =
+            TableMetadataBuilder::from_table_creation(creation).map_err(refused)?.build().map_err(refused)?.metadata;
+        let location = iceberg::MetadataLocation::new_with_metadata(metadata.location(), &metadata);
+        let written = metadata.write_to(&self.0.store.file_io(), &location).await;
+        written.map_err(|e| crate::table::foreign(e, "the first metadata of a table cannot be written"))?;
+        Ok(location.to_string())
+    }
+
+    /// Takes a table out of the catalog; its objects stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when it changed meanwhile, [`ErrorKind::OutcomeUnknown`].
+    pub async fn drop_table(&self, table: &str) -> Result<()> {
+        let loaded = self.load(table).await?;
+        self.0.pointers.drop_table(&loaded.name, &loaded.pointer).await.map_err(|e| match e {
+            SwapError::Conflict => {
+                Error::new(ErrorKind::Conflict, format!("table `{table}` changed while it was dropped: drop it again"))
+            }
+            SwapError::Unknown(e) => Error::new(
+                ErrorKind::OutcomeUnknown,
+                format!("table `{table}` may have been dropped: look with `icefold tables`"),
+            )
+            .because(e),
+            SwapError::Transient(e) | SwapError::Refused(e) => e,
+        })
+    }
+}
+
+/// The catalog database lies inside a local warehouse, or in the default folder for a remote one.
+fn default_catalog(warehouse: &str) -> Result<String> {
+    let folder = match store::local_path(warehouse)? {
+        Some(path) => path,
+        None => std::path::PathBuf::from(Settings::default().warehouse),
+    };
+    Ok(format!("sqlite:{}", folder.join("catalog.db").display()))
+}
+
+/// What the metadata file says beside what `iceberg` gives access to.
+#[derive(Deserialize)]
+struct Refs {
+    #[serde(default)]
+    refs: BTreeMap<String, Ref>,
+}
+
+#[derive(Deserialize)]
+struct Ref {
+    #[serde(rename = "snapshot-id")]
+    snapshot_id: i64,
+}
+
+async fn read_metadata(store: &Store, uri: &str) -> Result<(TableMetadata, BTreeMap<String, i64>)> {
+    let damaged = || {
+        Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
+    };
+    let bytes = store.read(uri).await.map_err(|e| match e.kind() {
+        ErrorKind::NotFound => {
+            Error::corrupt(format!("metadata file `{uri}` is gone: restore it, or point the catalog at an older one"))
+                .because(e)
+        }
+        _ => e,
+    })?;
+    let text = match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => unzip(&bytes).map_err(|e| damaged().because(e))?,
+        false => bytes.to_vec(),
+    };
+    let metadata: TableMetadata = serde_json::from_slice(&text).map_err(|e| damaged().because(e))?;
+    let refs: Refs = serde_json::from_slice(&text).map_err(|e| damaged().because(e))?;
+    let mut refs: BTreeMap<String, i64> = refs.refs.into_iter().map(|(name, r)| (name, r.snapshot_id)).collect();
+    if let Some(id) = metadata.current_snapshot_id() {
+        refs.insert(MAIN_BRANCH.to_owned(), id);
+    }
+    Ok((metadata, refs))
+}
+
+/// Iceberg allows gzip for metadata files (`write.metadata.compression-codec`).
+fn unzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut text)?;
+    Ok(text)
+}
