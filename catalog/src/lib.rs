@@ -24,7 +24,7 @@
 pub mod announce;
 pub mod checkpoint;
 pub mod commit;
-//pub mod expire;
+pub mod expire;
 pub mod intent;
 pub mod keys;
 pub mod lineage;
@@ -37,8 +37,8 @@ pub mod settings;
 pub mod store;
 pub mod summary;
 pub mod table;
-//pub mod upstream;
-//pub mod verify;
+pub mod upstream;
+pub mod verify;
 pub mod warehouse;
 
 pub use announce::Announcement;
@@ -48,4 +48,5 @@ pub use pointer::{Pointer, PointerStore, SwapError, TableName};
 pub use settings::{CommitSettings, RetentionSettings, S3Settings, Settings};
 pub use store::{ObjectInfo, Store};
 pub use table::{LiveFile, LoadedTable, TableDefinition};
+pub use upstream::UpstreamCatalog;
 pub use warehouse::Warehouse;

@@ -262,3 +262,25 @@ fn unzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut text)?;
     Ok(text)
 }
+
+impl Warehouse {
+    /// Points a table at another metadata file, as another engine's commit or a restore from a backup does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when the table changed meanwhile, errors of the catalog.
+    pub async fn repoint(&self, table: &str, metadata_location: &str) -> Result<()> {
+        let name = self.name(table);
+        let missing = || Error::new(ErrorKind::NotFound, format!("no table `{table}` in `{}`", self.location()));
+        let pointer = self.0.pointers.load(&name).await?.ok_or_else(missing)?;
+        self.0.pointers.swap(&name, &pointer, metadata_location).await.map_err(|e| match e {
+            SwapError::Conflict => {
+                Error::new(ErrorKind::Conflict, format!("table `{table}` changed meanwhile: look again"))
+            }
+            SwapError::Unknown(e) => {
+                Error::new(ErrorKind::OutcomeUnknown, format!("table `{table}` may have been repointed: look again"))
+                    .because(e)
+            }
+            SwapError::Transient(e) | SwapError::Refused(e) => e,
+        })
+    }
+}

@@ -1,0 +1,398 @@
+//! The commit protocol on whole warehouses in memory: what a committer, a second committer and a foreign engine see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Operation, Struct};
+use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use icefold_catalog::pointer::memory::MemoryPointers;
+use icefold_catalog::store::counting::Counting;
+use icefold_catalog::{
+    CommitOutcome, Fence, Intent, LoadedTable, NewFile, RowFilter, Settings, TableDefinition, UpstreamCatalog,
+    Warehouse, keys,
+};
+use icefold_core::tables::TableKind;
+use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition};
+
+#[derive(Debug, Default)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct World {
+    warehouse: Warehouse,
+    clock: Arc<Hand>,
+    requests: Arc<AtomicU64>,
+}
+
+fn world(adjust: impl FnOnce(&mut Settings)) -> World {
+    let clock = Arc::new(Hand(AtomicI64::new(1_700_000_000_000)));
+    let requests = Arc::new(AtomicU64::new(0));
+    let mut settings = Settings::default();
+    adjust(&mut settings);
+    let store = icefold_catalog::Store::in_memory().wrapped(|inner| Arc::new(Counting::new(inner, requests.clone())));
+    let pointers = Arc::new(MemoryPointers::default());
+    let warehouse = Warehouse::from_parts(store, "memory:///w".into(), pointers, settings, clock.clone());
+    World { warehouse, clock, requests }
+}
+
+async fn events(world: &World) -> LoadedTable {
+    let definition = TableDefinition::built_in(TableKind::Events).expect("definition");
+    world.warehouse.create_table(&definition).await.expect("create")
+}
+
+fn delta(from: u64, to: u64) -> Delta {
+    let mut delta = Delta::default();
+    let offset = |p| if p == 0 { Offset::start() } else { Offset::new("f", p) };
+    delta.insert(ShardId::new("s"), offset(from), ShardPosition::at(offset(to))).expect("forward");
+    delta
+}
+
+async fn data_file(table: &LoadedTable, name: &str, day: i32, rows: u64) -> DataFile {
+    file(table, name, day, rows, DataContentType::Data).await
+}
+
+/// A file whose object exists with the right size; its content is of no interest here.
+async fn file(table: &LoadedTable, name: &str, day: i32, rows: u64, content: DataContentType) -> DataFile {
+    let path = table.new_data_path(&format!("day={day}"), name);
+    table.store().write_new(&path, vec!["parquet".into()]).await.expect("write");
+    let mut builder = DataFileBuilder::default();
+    if content == DataContentType::EqualityDeletes {
+        builder.equality_ids(Some(vec![8]));
+    }
+    builder
+        .content(content)
+        .file_path(path)
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::from_iter([Some(Literal::date(day))]))
+        .partition_spec_id(0)
+        .record_count(rows)
+        .file_size_in_bytes(7)
+        .build()
+        .expect("file")
+}
+
+async fn append(world: &World, table: &LoadedTable, from: u64, to: u64) -> Intent {
+    let rows = to - from;
+    let counts = Counts { rows_in: rows, accepted: rows, ..Counts::default() };
+    let file = data_file(table, &format!("{from}-{to}-{}", world.requests.load(Ordering::Relaxed)), 1, rows).await;
+    Intent::append(table, delta(from, to), counts, vec![file])
+}
+
+async fn commit(world: &World, intent: &Intent) -> LoadedTable {
+    match world.warehouse.commit("events", intent).await.expect("commit") {
+        CommitOutcome::Committed { table, .. } => table,
+        other => panic!("expected a commit, got {other:?}"),
+    }
+}
+
+async fn assert_sound(table: &LoadedTable) {
+    for check in icefold_catalog::verify::verify(table).await.expect("verify") {
+        assert!(check.holds(), "{check:?}");
+    }
+}
+
+async fn rows(table: &LoadedTable, snapshot: Option<i64>) -> u64 {
+    let Some(snapshot) = table.snapshot(snapshot).expect("snapshot") else { return 0 };
+    table.live_files(&snapshot).await.expect("files").iter().map(|f| f.file.record_count()).sum()
+}
+
+#[tokio::test]
+async fn k1_the_same_intent_twice_is_committed_once_whatever_lies_on_top() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = append(&world, &table, 0, 10).await;
+    commit(&world, &first).await;
+    commit(&world, &append(&world, &table, 10, 20).await).await;
+    let again = world.warehouse.commit("events", &first).await.expect("commit");
+    assert!(matches!(again, CommitOutcome::AlreadyCommitted { .. }), "{again:?}");
+    let table = world.warehouse.load("events").await.expect("load");
+    assert_eq!(rows(&table, None).await, 20);
+    assert_sound(&table).await;
+}
+
+#[tokio::test]
+async fn k2_a_writer_that_starts_elsewhere_is_fenced_a_strict_prefix_too() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let zombie = append(&world, &table, 0, 30).await;
+    commit(&world, &append(&world, &table, 0, 10).await).await;
+    let outcome = world.warehouse.commit("events", &zombie).await.expect("commit");
+    let CommitOutcome::Fenced(Fence::Moved { found, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(found, Offset::new("f", 10));
+    assert_eq!(rows(&world.warehouse.load("events").await.expect("load"), None).await, 10);
+}
+
+#[tokio::test]
+async fn k2_a_table_dropped_and_made_anew_fences_work_of_the_old_one() {
+    let world = world(|_| {});
+    let old = events(&world).await;
+    let intent = append(&world, &old, 0, 10).await;
+    world.warehouse.drop_table("events").await.expect("drop");
+    events(&world).await;
+    let outcome = world.warehouse.commit("events", &intent).await.expect("commit");
+    assert!(matches!(outcome, CommitOutcome::Fenced(Fence::OtherTable { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn the_checkpoint_survives_expiry_of_its_snapshot_and_foreign_commits_on_top() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let own = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let own_id = own.metadata().current_snapshot_id().expect("snapshot");
+    foreign_append(&world, &own).await;
+    foreign_append(&world, &own).await;
+    // Another engine expires everything but the newest snapshot.
+    let catalog = UpstreamCatalog::new(world.warehouse.clone());
+    let ident = TableIdent::new(NamespaceIdent::new("icefold".into()), "events".into());
+    foreign_update(&world, |b| b.remove_snapshots(&[own_id])).await;
+    let loaded = catalog.load_table(&ident).await.expect("load");
+    assert!(loaded.metadata().snapshot_by_id(own_id).is_none());
+    let table = world.warehouse.load("events").await.expect("load");
+    assert_eq!(table.progress().await.expect("progress").checkpoint.next(&ShardId::new("s")), Offset::new("f", 10));
+    commit(&world, &append(&world, &table, 10, 20).await).await;
+}
+
+/// What another engine does through the standard metadata operations, one compare-and-swap.
+async fn foreign_update(
+    world: &World,
+    change: impl FnOnce(iceberg::spec::TableMetadataBuilder) -> iceberg::spec::TableMetadataBuilder,
+) {
+    let table = world.warehouse.load("events").await.expect("load");
+    let builder = (**table.metadata()).clone().into_builder(Some(table.metadata_location().to_owned()));
+    let next = change(builder).build().expect("metadata").metadata;
+    let location =
+        format!("memory:///w/icefold/events/metadata/foreign-{}.metadata.json", next.last_updated_ms() + rand_suffix());
+    let text = serde_json::to_vec(&next).expect("json");
+    table.store().write_new(&location, vec![text.into()]).await.expect("write");
+    world.warehouse.repoint("events", &location).await.expect("repoint");
+}
+
+fn rand_suffix() -> i64 {
+    static NEXT: AtomicI64 = AtomicI64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+async fn foreign_append(world: &World, table: &LoadedTable) {
+    let now = world.warehouse.load("events").await.expect("load");
+    let current = now.metadata().current_snapshot().expect("snapshot").clone();
+    let snapshot = iceberg::spec::Snapshot::builder()
+        .with_snapshot_id(1_000 + rand_suffix())
+        .with_parent_snapshot_id(Some(current.snapshot_id()))
+        .with_sequence_number(now.metadata().next_sequence_number())
+        .with_timestamp_ms(current.timestamp_ms() + 1)
+        .with_manifest_list(current.manifest_list().to_owned())
+        .with_summary(iceberg::spec::Summary {
+            operation: Operation::Append,
+            additional_properties: Default::default(),
+        })
+        .with_schema_id(table.metadata().current_schema_id())
+        .build();
+    foreign_update(world, |b| b.set_branch_snapshot(snapshot, "main").expect("snapshot")).await;
+}
+
+#[tokio::test]
+async fn a_roll_back_by_another_engine_halts_and_names_the_remedy() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let first_id = first.metadata().current_snapshot_id().expect("snapshot");
+    let second = commit(&world, &append(&world, &table, 10, 20).await).await;
+    let next = append(&world, &second, 20, 30).await;
+    let back = iceberg::spec::SnapshotReference::new(
+        first_id,
+        iceberg::spec::SnapshotRetention::Branch {
+            min_snapshots_to_keep: None,
+            max_snapshot_age_ms: None,
+            max_ref_age_ms: None,
+        },
+    );
+    foreign_update(&world, |b| b.set_ref("main", back).expect("ref")).await;
+    let error = world.warehouse.commit("events", &next).await.expect_err("halts");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("set_current_snapshot"), "{error}");
+}
+
+#[tokio::test]
+async fn t3_an_older_snapshot_returns_what_it_returned_then() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let mut seen = Vec::new();
+    for n in 0..40 {
+        let table = commit(&world, &append(&world, &table, n * 10, n * 10 + 10).await).await;
+        seen.push((table.metadata().current_snapshot_id(), (n + 1) * 10));
+    }
+    let table = world.warehouse.load("events").await.expect("load");
+    for (snapshot, expected) in seen {
+        assert_eq!(rows(&table, snapshot).await, expected);
+        let progress = table.progress_at(snapshot.expect("id")).await.expect("progress");
+        assert_eq!(progress.checkpoint.next(&ShardId::new("s")), Offset::new("f", expected));
+        assert_eq!(progress.totals.accepted, expected);
+    }
+    assert_sound(&table).await;
+}
+
+#[tokio::test]
+async fn history_manifests_and_requests_stay_bounded() {
+    let world = world(|s| {
+        s.retention.newest_snapshots = 10;
+        s.retention.hourly_for_hours = 3;
+        s.commit.manifest_merge_factor = 4;
+    });
+    let mut table = events(&world).await;
+    let mut requests = Vec::new();
+    for n in 0..300 {
+        world.clock.0.fetch_add(60_000, Ordering::Relaxed);
+        let intent = append(&world, &table, n, n + 1).await;
+        let before = world.requests.load(Ordering::Relaxed);
+        table = commit(&world, &intent).await;
+        requests.push(world.requests.load(Ordering::Relaxed) - before);
+    }
+    assert!(table.metadata().snapshots().len() <= 10 + 4, "{} snapshots", table.metadata().snapshots().len());
+    let snapshot = table.snapshot(None).expect("snapshot").expect("current");
+    let manifests = table.manifests(&snapshot).await.expect("manifests").len();
+    assert!(manifests <= 4 * 5, "{manifests} manifests for 300 files");
+    assert_eq!(rows(&table, None).await, 300);
+    let worst = requests.iter().max().copied().unwrap_or_default();
+    assert!(worst <= 6 + 5 * 5, "a commit took {worst} requests");
+    assert_sound(&table).await;
+}
+
+#[tokio::test]
+async fn redshift_finds_every_total_in_every_summary() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let table = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let delete = NewFile::new(&table, file(&table, "eq", 1, 3, DataContentType::EqualityDeletes).await);
+    let table = commit(&world, &Intent::row_delta(&table, vec![delete], vec![])).await;
+    let summary = table.snapshot(None).expect("snapshot").expect("current").summary().clone();
+    let get = |key: &str| summary.additional_properties.get(key).map(String::as_str);
+    for (key, value) in [
+        ("total-records", "10"),
+        ("total-data-files", "1"),
+        ("total-delete-files", "1"),
+        ("total-equality-deletes", "3"),
+        ("total-position-deletes", "0"),
+        ("total-files-size", "14"),
+        ("added-equality-deletes", "3"),
+    ] {
+        assert_eq!(get(key), Some(value), "{key}");
+    }
+    assert_eq!(summary.operation, Operation::Delete);
+    assert!(table.metadata().properties().contains_key(keys::CHECKPOINT), "maintenance leaves the checkpoint alone");
+}
+
+#[tokio::test]
+async fn c2_rewritten_rows_stay_older_than_a_racing_equality_delete() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let read = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let old = read.live_files(&read.snapshot(None).expect("s").expect("s")).await.expect("files").remove(0);
+    let compacted = NewFile::new(&read, data_file(&read, "compacted", 1, 10).await);
+    let read_id = read.metadata().current_snapshot_id().expect("id");
+    let rewrite = Intent::rewrite(&read, read_id, vec![old.file.file_path().to_owned()], vec![compacted]);
+    // The erasure arrives between the compactor's read and its commit.
+    let delete = NewFile::new(&read, file(&read, "eq", 1, 1, DataContentType::EqualityDeletes).await);
+    commit(&world, &Intent::row_delta(&read, vec![delete], vec![])).await;
+    let table = commit(&world, &rewrite).await;
+    let snapshot = table.snapshot(None).expect("s").expect("s");
+    assert_eq!(snapshot.summary().operation, Operation::Replace);
+    let live = table.live_files(&snapshot).await.expect("files");
+    let number = |content| live.iter().find(|f| f.file.content_type() == content).expect("live").data_sequence_number;
+    assert!(number(DataContentType::Data) < number(DataContentType::EqualityDeletes), "the delete still applies");
+    assert_sound(&table).await;
+    let again = world.warehouse.commit("events", &rewrite).await.expect("commit");
+    assert!(matches!(again, CommitOutcome::AlreadyCommitted { .. }));
+}
+
+#[tokio::test]
+async fn an_overwrite_of_a_partition_replaces_just_that() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let (one, two) = (data_file(&table, "one", 1, 5).await, data_file(&table, "two", 2, 7).await);
+    let counts = Counts { rows_in: 12, accepted: 12, ..Counts::default() };
+    let table = commit(&world, &Intent::append(&table, delta(0, 12), counts, vec![one, two])).await;
+    let filter = RowFilter::Partition { spec_id: 0, partition: Struct::from_iter([Some(Literal::date(1))]) };
+    let table = commit(&world, &Intent::overwrite(&table, filter, vec![data_file(&table, "new", 1, 6).await])).await;
+    assert_eq!(rows(&table, None).await, 13);
+    assert_eq!(table.snapshot(None).expect("s").expect("s").summary().operation, Operation::Overwrite);
+}
+
+#[tokio::test]
+async fn expiry_refuses_what_is_pinned_and_is_idempotent() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let second = commit(&world, &append(&world, &table, 10, 20).await).await;
+    let id = |t: &LoadedTable| t.metadata().current_snapshot_id().expect("id");
+    let refused = world.warehouse.expire("events", &[id(&second)]).await.expect_err("current");
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    assert_eq!(world.warehouse.expire("events", &[id(&first)]).await.expect("expire"), [id(&first)]);
+    assert!(world.warehouse.expire("events", &[id(&first)]).await.expect("expire").is_empty());
+    let table = world.warehouse.load("events").await.expect("load");
+    assert_eq!(rows(&table, None).await, 20);
+    let gone = table.snapshot(Some(id(&first))).expect_err("expired");
+    assert!(gone.to_string().contains(&id(&second).to_string()), "names what there is: {gone}");
+}
+
+#[tokio::test]
+async fn snapshot_timestamps_never_go_back_though_clocks_disagree() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await).await;
+    world.clock.0.fetch_sub(3_600_000, Ordering::Relaxed);
+    let second = commit(&world, &append(&world, &table, 10, 20).await).await;
+    let at = |t: &LoadedTable| t.snapshot(None).expect("s").expect("s").timestamp_ms();
+    assert!(at(&second) >= at(&first));
+}
+
+#[tokio::test]
+async fn an_upstream_user_loads_and_scans_the_same_table() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    commit(&world, &append(&world, &table, 0, 10).await).await;
+    let catalog = UpstreamCatalog::new(world.warehouse.clone());
+    let namespace = NamespaceIdent::new("icefold".into());
+    let tables = catalog.list_tables(&namespace).await.expect("list");
+    assert_eq!(tables.len(), 1);
+    let loaded = catalog.load_table(&tables[0]).await.expect("load");
+    use futures::TryStreamExt;
+    let tasks: Vec<_> =
+        loaded.scan().build().expect("scan").plan_files().await.expect("plan").try_collect().await.expect("tasks");
+    assert_eq!(tasks.len(), 1);
+    assert!(!catalog.namespace_exists(&NamespaceIdent::new("other".into())).await.expect("exists"));
+}
+
+#[tokio::test]
+async fn an_announcement_names_the_files_before_they_exist_and_can_be_withdrawn() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let intent = append(&world, &table, 0, 10).await;
+    let announced = world.warehouse.announce(&intent).await.expect("announce");
+    let standing = world.warehouse.announcements(table.metadata().uuid()).await.expect("read");
+    assert_eq!(standing, [announced.clone()]);
+    assert!(
+        !announced.uri.starts_with(table.metadata().location()),
+        "outside the table, where cleaners of others look"
+    );
+    world.warehouse.withdraw(&announced).await.expect("withdraw");
+    assert!(world.warehouse.announcements(table.metadata().uuid()).await.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn verify_names_what_is_broken() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let table = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let live = table.live_files(&table.snapshot(None).expect("s").expect("s")).await.expect("files");
+    table.store().delete(live[0].file.file_path()).await.expect("delete");
+    let broken: Vec<_> =
+        icefold_catalog::verify::verify(&table).await.expect("verify").into_iter().filter(|c| !c.holds()).collect();
+    assert_eq!(broken.len(), 1);
+    assert_eq!(broken[0].invariant, "T2");
+    assert!(broken[0].broken[0].contains(live[0].file.file_path()));
+}
