@@ -49,7 +49,7 @@ impl Warehouse {
         files: Vec<String>,
     ) -> Result<Announcement> {
         let folder = checkpoint::folder(self.location(), table_uuid);
-        let uri = format!("{folder}/intents/{commit_id}-{}.json", Uuid::new_v4().simple());
+        let uri = format!("{folder}/intents/{commit_id}-{}.json", self.0.ids.next().simple());
         let announcement = Announcement { commit_id, table_uuid, delta, files, uri };
         let text =
             serde_json::to_vec(&announcement).map_err(|e| Error::bug("an announcement has no JSON form").because(e))?;

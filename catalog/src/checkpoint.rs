@@ -41,10 +41,10 @@ pub(crate) async fn write(
     warehouse: &str,
     table_uuid: Uuid,
     commit_id: CommitId,
+    attempt: Uuid,
     progress: &Progress,
 ) -> Result<String> {
-    let attempt = Uuid::new_v4().simple().to_string();
-    let uri = format!("{}/checkpoints/{commit_id}-{}.json", folder(warehouse, table_uuid), &attempt[..8]);
+    let uri = format!("{}/checkpoints/{commit_id}-{}.json", folder(warehouse, table_uuid), attempt.simple());
     let object = Object { version: VERSION, table_uuid, commit_id, progress: progress.clone() };
     let text =
         serde_json::to_vec_pretty(&object).map_err(|e| Error::bug("a checkpoint has no JSON form").because(e))?;

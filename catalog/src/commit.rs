@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::spec::MAIN_BRANCH;
-use icefold_core::{Error, ErrorKind, Result};
-use uuid::Uuid;
+use icefold_core::{Counts, Error, ErrorKind, Result};
 
 use crate::intent::{CommitOutcome, Intent, IntentKind};
 use crate::lineage;
@@ -40,7 +39,7 @@ impl Warehouse {
         let mut last = None;
         let mut unknown = false;
         for attempt in 0..settings.max_attempts {
-            tokio::time::sleep(jittered(settings.backoff(attempt))).await;
+            tokio::time::sleep(self.jittered(settings.backoff(attempt))).await;
             if attempt > 0 && tokio::time::Instant::now() > deadline {
                 break;
             }
@@ -58,6 +57,23 @@ impl Warehouse {
         Err(in_doubt(last, unknown, name))
     }
 
+    /// Half of the pause is fixed, half is by chance, so that two racing committers come apart.
+    fn jittered(&self, pause: Duration) -> Duration {
+        let chance = f64::from(self.0.ids.next().as_bytes()[0]) / 255.0;
+        pause.mul_f64(0.5 + chance / 2.0)
+    }
+
+    /// A random positive id that the table does not have.
+    fn new_snapshot_id(&self, base: &LoadedTable) -> i64 {
+        loop {
+            let (high, low) = self.0.ids.next().as_u64_pair();
+            let id = ((high ^ low) & (i64::MAX as u64)) as i64;
+            if id != 0 && base.metadata().snapshot_by_id(id).is_none() {
+                return id;
+            }
+        }
+    }
+
     async fn round(&self, name: &str, intent: &Intent) -> Result<Round> {
         let base = match self.load(name).await {
             Ok(base) => base,
@@ -70,16 +86,18 @@ impl Warehouse {
             }
             Ok((Decision::Fenced(fence), _)) => Ok(Round::Done(CommitOutcome::Fenced(fence))),
             Ok((Decision::Replan { reason }, _)) => Ok(Round::Done(CommitOutcome::Replan { reason })),
-            Ok((Decision::Apply { remove }, progress)) => {
+            Ok((Decision::Apply { remove, checkpoint }, totals)) => {
                 let attempt = Attempt {
                     base: &base,
                     intent,
                     remove: remove.into_iter().collect(),
-                    progress: &progress,
+                    checkpoint,
+                    totals,
                     warehouse: self.location(),
                     settings: self.settings(),
                     now_ms: self.clock().now_ms(),
-                    snapshot_id: new_snapshot_id(&base),
+                    snapshot_id: self.new_snapshot_id(&base),
+                    ids: &*self.0.ids,
                 };
                 match attempt.produce().await {
                     Ok(produced) => self.swap(&base, intent, produced).await,
@@ -90,8 +108,8 @@ impl Warehouse {
         }
     }
 
-    /// Fetches the facts and asks [`resolve`](resolve::resolve).
-    async fn decide(&self, base: &LoadedTable, intent: &Intent) -> Result<(Decision, crate::Progress)> {
+    /// Fetches the facts and asks [`resolve`](resolve::resolve) (or the resolver that was handed in).
+    async fn decide(&self, base: &LoadedTable, intent: &Intent) -> Result<(Decision, Counts)> {
         let metadata = base.metadata();
         let progress =
             if metadata.uuid() == intent.table_uuid { base.progress().await? } else { crate::Progress::default() };
@@ -112,7 +130,7 @@ impl Warehouse {
             live: &live,
             read_sequence_number,
         };
-        Ok((resolve::resolve(intent, &facts)?, progress))
+        Ok(((self.0.resolver)(intent, &facts)?, progress.totals))
     }
 
     async fn swap(&self, base: &LoadedTable, intent: &Intent, produced: Produced) -> Result<Round> {
@@ -174,21 +192,4 @@ fn in_doubt(error: Error, unknown: bool, name: &str) -> Error {
     let message =
         "the commit may be in: a reply was lost and the table could not be read since; run again, it finds out";
     Error::new(ErrorKind::OutcomeUnknown, message).with("table", name).because(error)
-}
-
-/// Half of the pause is fixed, half is by chance, so that two racing committers come apart.
-fn jittered(pause: Duration) -> Duration {
-    let chance = f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0;
-    pause.mul_f64(0.5 + chance / 2.0)
-}
-
-/// A random positive id that the table does not have.
-fn new_snapshot_id(base: &LoadedTable) -> i64 {
-    loop {
-        let (high, low) = Uuid::new_v4().as_u64_pair();
-        let id = ((high ^ low) & (i64::MAX as u64)) as i64;
-        if id != 0 && base.metadata().snapshot_by_id(id).is_none() {
-            return id;
-        }
-    }
 }

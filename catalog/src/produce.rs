@@ -12,8 +12,7 @@ use iceberg::spec::{
     DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
     ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
 };
-use icefold_core::{Error, Result};
-use uuid::Uuid;
+use icefold_core::{Checkpoint, Counts, Error, Ids, Result};
 
 use crate::checkpoint::{self, Progress};
 use crate::intent::{Intent, IntentKind, NewFile};
@@ -38,12 +37,15 @@ pub(crate) struct Attempt<'a> {
     pub intent: &'a Intent,
     /// Paths to remove, as decided by `resolve`.
     pub remove: BTreeSet<String>,
-    /// Where the base stands.
-    pub progress: &'a Progress,
+    /// Where the table stands after it, as decided by `resolve`; `None` leaves the checkpoint alone.
+    pub checkpoint: Option<Checkpoint>,
+    /// Rows of the stream before it.
+    pub totals: Counts,
     pub warehouse: &'a str,
     pub settings: &'a Settings,
     pub now_ms: i64,
     pub snapshot_id: i64,
+    pub ids: &'a dyn Ids,
 }
 
 impl Attempt<'_> {
@@ -82,7 +84,7 @@ impl Attempt<'_> {
     }
 
     fn new_manifest_path(&self) -> String {
-        format!("{}/metadata/{}-m.avro", self.base.metadata().location().trim_end_matches('/'), Uuid::new_v4())
+        format!("{}/metadata/{}-m.avro", self.base.metadata().location().trim_end_matches('/'), self.ids.next())
     }
 
     fn manifest_writer(&self, spec_id: i32, content: ManifestContentType) -> Result<ManifestWriter> {
@@ -212,26 +214,21 @@ impl Attempt<'_> {
         Ok(merged)
     }
 
-    /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the totals.
-    async fn checkpoint(&self) -> Result<(Option<String>, Progress)> {
-        if self.intent.delta.is_empty() {
-            return Ok((None, self.progress.clone()));
-        }
-        let mut next = Progress {
-            checkpoint: self.progress.checkpoint.advance(&self.intent.delta)?,
-            totals: self.progress.totals,
-        };
+    /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the new totals.
+    async fn checkpoint(&self) -> Result<(Option<String>, Counts)> {
+        let Some(checkpoint) = self.checkpoint.clone() else { return Ok((None, self.totals)) };
+        let mut next = Progress { checkpoint, totals: self.totals };
         next.totals += self.intent.counts;
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
-        let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, &next).await?;
-        Ok((Some(uri), next))
+        let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;
+        Ok((Some(uri), next.totals))
     }
 
     async fn summary(
         &self,
         removed: &[LiveFile],
         checkpoint: Option<&str>,
-        progress: &Progress,
+        totals: &Counts,
         manifests: &[ManifestFile],
     ) -> Result<Summary> {
         let mut properties: HashMap<String, String> = self.intent.summary.clone().into_iter().collect();
@@ -247,7 +244,7 @@ impl Attempt<'_> {
         if let Some(uri) = checkpoint {
             properties.insert(keys::CHECKPOINT.to_owned(), uri.to_owned());
             properties.extend(self.intent.counts.summary(keys::ADDED_PREFIX));
-            properties.extend(progress.totals.summary(keys::TOTAL_PREFIX));
+            properties.extend(totals.summary(keys::TOTAL_PREFIX));
         }
         Ok(Summary { operation: operation(self.intent, removed), additional_properties: properties })
     }
@@ -258,7 +255,7 @@ impl Attempt<'_> {
             "{}/metadata/snap-{}-{}.avro",
             metadata.location().trim_end_matches('/'),
             self.snapshot_id,
-            Uuid::new_v4()
+            self.ids.next()
         );
         let failed = |e| foreign(e, "the manifest list cannot be written");
         let output = self.base.store().file_io().new_output(&uri).map_err(failed)?.writer().await.map_err(failed)?;

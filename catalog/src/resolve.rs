@@ -43,12 +43,17 @@ pub enum Decision {
         /// What is gone.
         reason: String,
     },
-    /// Make the snapshot, removing these paths, and swap.
+    /// Make the snapshot and swap.
     Apply {
         /// Paths of the live files to remove, in alphabetical order.
         remove: Vec<String>,
+        /// Where the table stands after it; `None` for work that does not move it in the stream.
+        checkpoint: Option<Checkpoint>,
     },
 }
+
+/// A decision procedure; a component, so that the simulation can prove that it notices a broken one.
+pub type Resolver = fn(&Intent, &Base<'_>) -> Result<Decision>;
 
 /// Tells whether [`resolve`] looks at the live files; reading them costs a request per manifest.
 pub fn needs_live_files(intent: &Intent) -> bool {
@@ -82,7 +87,7 @@ pub fn resolve(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
                 None => removal(intent, base),
             },
         },
-        IntentKind::Overwrite(filter) => matching(filter, base.live).map(|remove| Decision::Apply { remove }),
+        IntentKind::Overwrite(filter) => apply(matching(filter, base.live)?, intent, base),
     }
 }
 
@@ -92,10 +97,16 @@ fn removal(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
     let gone = intent.remove.iter().chain(&intent.requires).find(|path| !live.contains(path.as_str()));
     let mut remove = intent.remove.clone();
     remove.sort_unstable();
-    Ok(match gone {
-        Some(path) => Decision::Replan { reason: format!("file `{path}` is no longer live") },
-        None => Decision::Apply { remove },
-    })
+    match gone {
+        Some(path) => Ok(Decision::Replan { reason: format!("file `{path}` is no longer live") }),
+        None => apply(remove, intent, base),
+    }
+}
+
+fn apply(remove: Vec<String>, intent: &Intent, base: &Base<'_>) -> Result<Decision> {
+    let moves = !intent.delta.is_empty();
+    let checkpoint = moves.then(|| base.checkpoint.advance(&intent.delta)).transpose()?;
+    Ok(Decision::Apply { remove, checkpoint })
 }
 
 /// Finds a position delete file that was added after sequence number `read` and may hit a file that is to be removed.

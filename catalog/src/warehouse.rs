@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, MAIN_BRANCH, TableMetadata, TableMetadataBuilder};
-use icefold_core::{Clock, Error, ErrorKind, Result};
+use icefold_core::{Clock, Error, ErrorKind, Ids, Result, SystemIds};
 use serde::Deserialize;
 
 use crate::pointer::memory::MemoryPointers;
 use crate::pointer::sql::SqlPointers;
 use crate::pointer::{Pointer, PointerStore, SwapError, TableName};
+use crate::resolve::{self, Resolver};
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::table::{LoadedTable, TableDefinition};
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) pointers: Arc<dyn PointerStore>,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) resolver: Resolver,
     versions: Mutex<VecDeque<LoadedTable>>,
 }
 
@@ -57,8 +60,33 @@ impl Warehouse {
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let versions = Mutex::new(VecDeque::new());
-        Warehouse(Arc::new(Inner { store, location, pointers, settings, clock, versions }))
+        let (ids, versions) = (Arc::new(SystemIds), Mutex::new(VecDeque::new()));
+        Warehouse(Arc::new(Inner {
+            store,
+            location,
+            pointers,
+            settings,
+            clock,
+            ids,
+            resolver: resolve::resolve,
+            versions,
+        }))
+    }
+
+    /// Returns the same warehouse with other sources of randomness and another decision procedure, for simulation.
+    #[must_use]
+    pub fn with_components(&self, ids: Arc<dyn Ids>, resolver: Resolver) -> Self {
+        let inner = &self.0;
+        Warehouse(Arc::new(Inner {
+            store: inner.store.clone(),
+            location: inner.location.clone(),
+            pointers: inner.pointers.clone(),
+            settings: inner.settings.clone(),
+            clock: inner.clock.clone(),
+            ids,
+            resolver,
+            versions: Mutex::new(VecDeque::new()),
+        }))
     }
 
     /// Opens an empty warehouse in memory.

@@ -6,7 +6,7 @@
 //! * [`tables`]: the Iceberg schemas of `raw_events`, `events` and `quarantine`.
 //! * [`error`]: one error type whose kinds say what the caller does next.
 //! * [`invariants`]: the numbered invariants, so that a test, a simulation and `verify` name the same thing.
-//! * [`clock`]: time as a component that is handed in.
+//! * [`clock`] and [`ids`]: time and randomness as components that are handed in.
 //!
 //! There is no network, no task and no wall clock here: everything is a value or a pure function.
 
@@ -14,13 +14,15 @@ pub mod clock;
 pub mod commit_id;
 pub mod counts;
 pub mod error;
+pub mod ids;
 pub mod invariants;
 pub mod position;
 pub mod tables;
 
-pub use clock::Clock;
+pub use clock::{Clock, SystemClock};
 pub use commit_id::CommitId;
 pub use counts::Counts;
 pub use error::{Error, ErrorKind, Result};
+pub use ids::{Ids, SystemIds};
 pub use invariants::Invariant;
 pub use position::{Checkpoint, Delta, Offset, ShardDelta, ShardId, ShardPosition};

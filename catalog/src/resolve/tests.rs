@@ -72,13 +72,14 @@ fn base<'a>(checkpoint: &'a Checkpoint, live: &'a [LiveFile]) -> Base<'a> {
 }
 
 fn apply(remove: &[&str]) -> Decision {
-    Decision::Apply { remove: remove.iter().map(|p| (*p).to_owned()).collect() }
+    Decision::Apply { remove: remove.iter().map(|p| (*p).to_owned()).collect(), checkpoint: None }
 }
 
 #[test]
 fn w1_an_append_applies_only_where_the_table_stands() {
     let append = intent(IntentKind::Append, delta(5, 9), &[]);
-    assert_eq!(resolve(&append, &base(&at(5), &[])).expect("decides"), apply(&[]));
+    let applied = Decision::Apply { remove: vec![], checkpoint: Some(at(9)) };
+    assert_eq!(resolve(&append, &base(&at(5), &[])).expect("decides"), applied);
     // Behind, a strict prefix of our own delta, exactly our end without our commit id, beyond.
     for elsewhere in [0, 4, 7, 9, 12] {
         let decision = resolve(&append, &base(&at(elsewhere), &[])).expect("decides");
