@@ -39,7 +39,7 @@ impl Warehouse {
         let mut last = None;
         let mut unknown = false;
         for attempt in 0..settings.max_attempts {
-            tokio::time::sleep(self.jittered(settings.backoff(attempt))).await;
+            self.pause(attempt).await;
             if attempt > 0 && tokio::time::Instant::now() > deadline {
                 break;
             }
@@ -57,10 +57,13 @@ impl Warehouse {
         Err(in_doubt(last, unknown, name))
     }
 
-    /// Half of the pause is fixed, half is by chance, so that two racing committers come apart.
-    fn jittered(&self, pause: Duration) -> Duration {
-        let chance = f64::from(self.0.ids.next().as_bytes()[0]) / 255.0;
-        pause.mul_f64(0.5 + chance / 2.0)
+    /// Waits before an attempt. Half of the pause is fixed, half is by chance, so that two racing committers come apart.
+    pub(crate) async fn pause(&self, attempt: u32) {
+        let pause = self.settings().commit.backoff(attempt);
+        if !pause.is_zero() {
+            let chance = f64::from(self.0.ids.next().as_bytes()[0]) / 255.0;
+            tokio::time::sleep(pause.mul_f64(0.5 + chance / 2.0)).await;
+        }
     }
 
     /// A random positive id that the table does not have.

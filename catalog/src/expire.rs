@@ -21,7 +21,7 @@ impl Warehouse {
         let settings = &self.settings().commit;
         let mut last = Error::bug("an expiry without an attempt");
         for attempt in 0..settings.max_attempts {
-            tokio::time::sleep(settings.backoff(attempt)).await;
+            self.pause(attempt).await;
             let base = self.load(table).await?;
             let present: Vec<i64> =
                 ids.iter().copied().filter(|id| base.metadata().snapshot_by_id(*id).is_some()).collect();

@@ -147,6 +147,14 @@ impl Warehouse {
         }
     }
 
+    /// Loads one version of a table by the URI of its metadata file, whatever the catalog says now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when it is gone or unreadable; errors of the store.
+    pub async fn load_at(&self, name: &TableName, metadata_location: &str) -> Result<LoadedTable> {
+        self.load_version(name.clone(), Pointer::to(metadata_location)).await
+    }
+
     /// Loads the version of a table that `pointer` points at.
     pub(crate) async fn load_version(&self, name: TableName, pointer: Pointer) -> Result<LoadedTable> {
         if let Some(cached) = self.cached(&name, &pointer) {

@@ -1,0 +1,70 @@
+//! Protocols broken on purpose. A simulation that does not notice them proves nothing.
+
+use icefold_catalog::intent::Intent;
+use icefold_catalog::resolve::{Base, Decision, Resolver, resolve};
+use icefold_core::{Checkpoint, ShardPosition};
+
+/// A way to break the commit protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// Own commits are not looked up in the ancestry: after a lost reply the writer takes itself for a zombie.
+    SkipAncestryLookUp,
+    /// The table's checkpoint is not compared with the start of the delta.
+    SkipCheckpointCheck,
+    /// The pointer is swapped without comparing it.
+    BlindPointerSwap,
+    /// A compaction does not check that the files it replaces are still live.
+    SkipLivenessCheck,
+}
+
+impl Mutation {
+    /// Every mutation with its name on the command line.
+    pub const ALL: [(&'static str, Mutation); 4] = [
+        ("skip-ancestry-look-up", Mutation::SkipAncestryLookUp),
+        ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
+        ("blind-pointer-swap", Mutation::BlindPointerSwap),
+        ("skip-liveness-check", Mutation::SkipLivenessCheck),
+    ];
+
+    /// Returns the decision procedure under this mutation.
+    pub fn resolver(mutation: Option<Mutation>) -> Resolver {
+        match mutation {
+            Some(Mutation::SkipAncestryLookUp) => {
+                |intent, base| resolve(intent, &Base { committed_in: None, ..copy(base) })
+            }
+            Some(Mutation::SkipCheckpointCheck) => |intent, base| {
+                let moved = standing_at_from(intent, base.checkpoint);
+                resolve(intent, &Base { checkpoint: &moved, ..copy(base) })
+            },
+            Some(Mutation::SkipLivenessCheck) => |intent, base| match resolve(intent, base)? {
+                // What is gone is passed over, and the new files go in all the same.
+                Decision::Replan { .. } => Ok(Decision::Apply { remove: still_live(intent, base), checkpoint: None }),
+                other => Ok(other),
+            },
+            Some(Mutation::BlindPointerSwap) | None => resolve,
+        }
+    }
+}
+
+fn copy<'a>(base: &Base<'a>) -> Base<'a> {
+    Base {
+        table_uuid: base.table_uuid,
+        committed_in: base.committed_in,
+        checkpoint: base.checkpoint,
+        live: base.live,
+        read_sequence_number: base.read_sequence_number,
+    }
+}
+
+fn standing_at_from(intent: &Intent, checkpoint: &Checkpoint) -> Checkpoint {
+    let mut moved = checkpoint.clone();
+    for (shard, d) in intent.delta.iter() {
+        moved.set(shard.clone(), ShardPosition::at(d.from.clone()));
+    }
+    moved
+}
+
+fn still_live(intent: &Intent, base: &Base<'_>) -> Vec<String> {
+    let live = |path: &&String| base.live.iter().any(|f| f.file.file_path() == path.as_str());
+    intent.remove.iter().filter(live).cloned().collect()
+}

@@ -1,0 +1,197 @@
+//! One run of the simulation: processes that die and come back, until the stream is in, then the oracle's verdict.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use icefold_catalog::{Settings, Store, Warehouse};
+use icefold_core::{Clock, Invariant};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::faults::{Faults, FaultyPointers, FaultyStore, Rates, Service, turns};
+use super::mutation::Mutation;
+use super::oracle::{Oracle, Violation};
+use super::writer::{self, End, TABLES};
+
+/// Records per shard.
+const STREAM_LENGTH: u64 = 16;
+/// Lives that a writer may have before the run counts as stuck; each is one start of a process.
+const MAX_LIVES: u32 = 500;
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Versions that pointers had.
+    pub versions: usize,
+    /// Processes that died or failed and were started again.
+    pub restarts: u32,
+    /// Times that a writer was fenced.
+    pub fenced: u32,
+    /// Broken invariants.
+    pub violations: Vec<Violation>,
+}
+
+/// Runs one seed, with the protocol as it is or broken on purpose.
+pub fn run(seed: u64, mutation: Option<Mutation>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a current-thread runtime needs nothing that could fail").block_on(World::new(seed, mutation).run())
+}
+
+/// Every process has its own clock, some of them minutes behind; a clock moves each time somebody looks.
+#[derive(Debug)]
+struct SkewedClock(AtomicI64);
+
+impl Clock for SkewedClock {
+    fn now_ms(&self) -> i64 {
+        self.0.fetch_add(7, Ordering::Relaxed)
+    }
+}
+
+struct World {
+    seed: u64,
+    mutation: Option<Mutation>,
+    rates: Rates,
+    store: Store,
+    service: Arc<Service>,
+    settings: Settings,
+    writers: u64,
+}
+
+impl World {
+    fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let rates = Rates {
+            slow: rng.random_range(0..30),
+            storage: rng.random_range(0..3),
+            refused: rng.random_range(0..10),
+            lost_reply: rng.random_range(0..30),
+            late: rng.random_range(0..15),
+            crash_permille: rng.random_range(0..10),
+        };
+        let mut settings = Settings::default();
+        settings.commit.manifest_merge_factor = rng.random_range(2..5);
+        settings.commit.initial_backoff_ms = 0;
+        settings.commit.max_attempts = rng.random_range(2..12);
+        // A history shorter than the lookup of a lost reply may need is allowed: it fences, and loses nothing.
+        settings.retention.newest_snapshots = if rng.random_bool(0.2) { 3 } else { 100 };
+        settings.retention.hourly_for_hours = 1;
+        let service = Arc::new(Service::new(mutation == Some(Mutation::BlindPointerSwap)));
+        let writers = rng.random_range(1..=3);
+        World { seed, mutation, rates, store: Store::in_memory(), service, settings, writers }
+    }
+
+    /// The warehouse as a process sees it that is started for the `life`-th time.
+    fn warehouse(&self, process: u64, life: u32) -> (Warehouse, Arc<Faults>) {
+        let seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (process << 32) ^ u64::from(life);
+        let faults = Faults::new(seed, self.rates);
+        let store = self.store.wrapped(|inner| Arc::new(FaultyStore { inner, faults: faults.clone() }));
+        let pointers = Arc::new(FaultyPointers { service: self.service.clone(), faults: faults.clone() });
+        (
+            self.assemble(store, pointers, process).with_components(faults.clone(), Mutation::resolver(self.mutation)),
+            faults,
+        )
+    }
+
+    fn assemble(&self, store: Store, pointers: Arc<FaultyPointers>, process: u64) -> Warehouse {
+        let clock = Arc::new(SkewedClock(AtomicI64::new(1_700_000_000_000 - (process as i64) * 90_000)));
+        Warehouse::from_parts(store, "memory:///w".into(), pointers, self.settings.clone(), clock)
+    }
+
+    /// The warehouse without faults, for the oracle.
+    fn truth(&self) -> Warehouse {
+        let faultless = Rates { slow: 0, storage: 0, refused: 0, lost_reply: 0, late: 0, crash_permille: 0 };
+        let pointers = FaultyPointers { service: self.service.clone(), faults: Faults::new(0, faultless) };
+        self.assemble(self.store.clone(), Arc::new(pointers), 0)
+    }
+
+    async fn run(self) -> Outcome {
+        let writers = (0..self.writers).map(|process| self.writer(process));
+        let compacting = futures::future::join(self.compactor(self.writers), self.compactor(self.writers + 1));
+        let ends = {
+            let writing = futures::future::join_all(writers);
+            futures::pin_mut!(writing, compacting);
+            match futures::future::select(writing, compacting).await {
+                futures::future::Either::Left((ends, _)) => ends,
+                futures::future::Either::Right(_) => Vec::new(),
+            }
+        };
+        self.verdict(ends).await
+    }
+
+    /// One writer process, started again whenever it dies, fails or is fenced, until the stream is in.
+    async fn writer(&self, process: u64) -> (u32, u32, Vec<(&'static str, String)>, bool) {
+        let (mut restarts, mut fenced, mut refused) = (0, 0, Vec::new());
+        for life in 0..MAX_LIVES {
+            let (warehouse, faults) = self.warehouse(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.seed ^ (process << 40) ^ u64::from(life));
+            let end = tokio::select! {
+                biased;
+                end = writer::write(&warehouse, STREAM_LENGTH, &mut rng, &*faults) => Some(end),
+                () = faults.death() => None,
+            };
+            match end {
+                Some(End::Finished) => return (restarts, fenced, refused, true),
+                Some(End::Fenced { table, commit_id }) => {
+                    fenced += 1;
+                    // What was refused may have landed late before; what is in must not be called fenced.
+                    if self.settings.retention.newest_snapshots > 10 {
+                        refused.push((table, commit_id));
+                    }
+                }
+                Some(End::Failed(_)) | None => restarts += 1,
+            }
+            turns(rng.random_range(0..40)).await;
+        }
+        (restarts, fenced, refused, false)
+    }
+
+    /// Compacts now and then, for as long as the writers run.
+    async fn compactor(&self, process: u64) {
+        for life in 0.. {
+            let (warehouse, faults) = self.warehouse(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.seed ^ (process << 40) ^ u64::from(life));
+            turns(rng.random_range(10..120)).await;
+            let kind = TABLES[rng.random_range(0..TABLES.len())];
+            tokio::select! {
+                biased;
+                // A compaction that fails is simply tried again later, from the table as it is then.
+                _ = writer::compact(&warehouse, kind, &mut rng, &*faults) => {}
+                () = faults.death() => {}
+            }
+        }
+    }
+
+    async fn verdict(self, ends: Vec<(u32, u32, Vec<(&'static str, String)>, bool)>) -> Outcome {
+        let mut oracle = Oracle::default();
+        let truth = self.truth();
+        let versions = self.service.versions();
+        for (name, location) in &versions {
+            if let Err(e) = oracle.check(&truth, name, location).await {
+                oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("{location}: {e:?}") });
+            }
+        }
+        for kind in TABLES {
+            let last = versions.iter().rev().find(|(name, _)| name.name == kind.name());
+            let Some((name, location)) = last else { continue };
+            if let Err(e) = oracle.check_time_travel(&truth, name, location).await {
+                oracle.violations.push(Violation { invariant: Invariant::T3, what: format!("{location}: {e:?}") });
+            }
+        }
+        let mut outcome = Outcome { versions: versions.len(), ..Outcome::default() };
+        for (process, (restarts, fenced, refused, finished)) in ends.into_iter().enumerate() {
+            outcome.restarts += restarts;
+            outcome.fenced += fenced;
+            if !finished {
+                let what = format!("writer {process} did not finish in {MAX_LIVES} lives");
+                oracle.violations.push(Violation { invariant: Invariant::W1, what });
+            }
+            for (table, commit_id) in refused {
+                if let Err(e) = oracle.check_fenced(&truth, table, &commit_id).await {
+                    oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("{e:?}") });
+                }
+            }
+        }
+        outcome.violations = oracle.violations;
+        outcome
+    }
+}
