@@ -44,6 +44,7 @@ enum State {
     Plain,
     Compressed(Box<Decoder>),
     Damaged(String),
+    Foreign(&'static str),
 }
 
 /// What a call brought.
@@ -59,6 +60,8 @@ pub(super) enum Filled {
     Changed,
     /// Nothing: the compressed form is broken here; the reason.
     Damaged(String),
+    /// Nothing: the content has a known form that is not read.
+    Foreign(&'static str),
 }
 
 impl<S: Stored> Content<S> {
@@ -74,7 +77,7 @@ impl<S: Stored> Content<S> {
     /// Appends the next content to `buffer`, at most `want` bytes (a few more at the start).
     ///
     /// # Errors
-    /// Those of storage; `InvalidInput` for a form that is not read.
+    /// Those of storage.
     pub(super) async fn fill(&mut self, buffer: &mut Vec<u8>, want: usize) -> Result<Filled> {
         let before = buffer.len();
         if let State::Unknown(_) = self.state
@@ -88,6 +91,7 @@ impl<S: Stored> Content<S> {
         match &self.state {
             State::Compressed(_) => self.decompress(buffer, want).await,
             State::Damaged(why) => Ok(Filled::Damaged(why.clone())),
+            State::Foreign(what) => Ok(Filled::Foreign(what)),
             _ => Ok(filled(self.stored.read(buffer, want).await?, self.complete)),
         }
     }
@@ -96,11 +100,12 @@ impl<S: Stored> Content<S> {
     pub(super) async fn recognise(&mut self, buffer: &mut Vec<u8>, want: usize) -> Result<Option<Filled>> {
         let mut at_end = false;
         while let State::Unknown(first) = &mut self.state {
-            match Form::of(first, at_end)? {
+            match Form::of(first, at_end) {
                 Some(Form::Plain) => {
                     buffer.append(first);
                     self.state = State::Plain;
                 }
+                Some(Form::Foreign(what)) => self.state = State::Foreign(what),
                 Some(form) => self.state = State::Compressed(Box::new(Decoder::new(form, std::mem::take(first))?)),
                 None => match self.stored.read(first, want.max(Form::MAGIC_BYTES)).await? {
                     Got::Some => {}

@@ -42,10 +42,7 @@ impl Form {
     pub(super) const MAGIC_BYTES: usize = 6;
 
     /// Tells the form from the first bytes; `None` when there are too few. `whole` says that there are no more.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a foreign form.
-    pub(super) fn of(first: &[u8], whole: bool) -> Result<Option<Form>> {
+    pub(super) fn of(first: &[u8], whole: bool) -> Option<Form> {
         for (mask, magic, form) in MAGICS {
             let known = first.len().min(magic.len());
             let fits = first[..known].iter().zip(magic).enumerate().all(|(i, (byte, wanted))| {
@@ -54,16 +51,11 @@ impl Form {
             });
             match form {
                 _ if !fits || (known < magic.len() && whole) => {}
-                _ if known < magic.len() => return Ok(None),
-                Form::Foreign(what) => {
-                    return Err(Error::invalid(format!(
-                        "the content is {what}, and only plain, gzip and zstd lines are read: convert it or move it away"
-                    )));
-                }
-                form => return Ok(Some(form)),
+                _ if known < magic.len() => return None,
+                form => return Some(form),
             }
         }
-        Ok(Some(Form::Plain))
+        Some(Form::Plain)
     }
 }
 
@@ -131,6 +123,10 @@ impl Decoder {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 Decoded::Broken(format!("it ends in the middle of its {form} content"))
             }
+            Err(e) if e.to_string().contains("too much memory") => Decoded::Broken(format!(
+                "its zstd window is above {} MiB, which is not read (compress without `--long`)",
+                1 << (ZSTD_WINDOW_LOG_MAX - 20)
+            )),
             Err(e) => Decoded::Broken(format!("its {form} content is broken ({e})")),
         }
     }

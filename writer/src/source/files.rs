@@ -200,6 +200,7 @@ impl FileSource {
                 },
                 Ok(Pulled::Changed) => self.look_again().await,
                 Ok(Pulled::Damaged(why)) => self.damaged(why).await,
+                Ok(Pulled::Foreign(what)) => Err(self.foreign(what)),
                 Ok(Pulled::OpenLineWentOn) => Err(self.open_line_went_on()),
                 Err(e) => Err(e),
             };
@@ -300,6 +301,11 @@ impl FileSource {
             Refresh::Replaced => self.read_again().await,
             _ => Err(refusal::damaged(&self.shard, &self.next, &current.name, &why)),
         }
+    }
+
+    fn foreign(&self, what: &str) -> Error {
+        let name = self.reached.as_deref().unwrap_or_default();
+        refusal::foreign(format!("file `{name}` of source `{}`", self.shard), &self.next, what)
     }
 
     fn open_line_went_on(&self) -> Error {

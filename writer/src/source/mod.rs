@@ -42,6 +42,7 @@ mod stored;
 mod witness;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use async_trait::async_trait;

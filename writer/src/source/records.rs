@@ -1,6 +1,6 @@
 //! Content and lines together: the next piece of one file or stream, and the way back to a place in it.
 
-use icefold_core::Result;
+use icefold_core::{Error, Result};
 
 use super::content::{Content, Filled, Stored};
 use super::lines::{Lines, Piece};
@@ -15,6 +15,8 @@ const SKIP_BLOCK_BYTES: usize = 1 << 20;
 pub(super) struct Records<S> {
     pub(super) content: Content<S>,
     lines: Lines,
+    /// An error that waits until what was read before it is handed over.
+    failure: Option<Error>,
     chunk_bytes: usize,
     max_record_bytes: usize,
 }
@@ -31,6 +33,8 @@ pub(super) enum Pulled {
     Changed,
     /// The compressed form is broken; the reason.
     Damaged(String),
+    /// The content has a known form that is not read.
+    Foreign(&'static str),
     /// A last line that was handed over as a record has become longer.
     OpenLineWentOn,
 }
@@ -55,7 +59,7 @@ impl<S: Stored> Records<S> {
     pub(super) fn new(stored: S, settings: &SourceSettings) -> Self {
         let (chunk_bytes, max_record_bytes) = (settings.chunk_bytes, settings.max_record_bytes);
         let lines = Lines::new(Prefix::default(), false, chunk_bytes, max_record_bytes);
-        Records { content: Content::new(stored), lines, chunk_bytes, max_record_bytes }
+        Records { content: Content::new(stored), lines, failure: None, chunk_bytes, max_record_bytes }
     }
 
     /// Everything that was handed over.
@@ -64,17 +68,34 @@ impl<S: Stored> Records<S> {
     }
 
     /// Returns the next piece, or why there is none. What is returned beside a piece is returned again next time.
+    ///
+    /// # Errors
+    /// Those of storage, after everything that was read before them.
     pub(super) async fn pull(&mut self) -> Result<Pulled> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let mut otherwise = Pulled::Exhausted;
+        if self.lines.absorb().is_err() {
+            return Ok(Pulled::OpenLineWentOn);
+        }
         while !self.lines.is_full() && !(self.lines.has_whole_line() && !self.content.stored.is_ready()) {
             let want = self.lines.wanted();
-            otherwise = match self.content.fill(self.lines.buffer(), want).await? {
+            let filled = match self.content.fill(self.lines.buffer(), want).await {
+                Err(failure) if self.lines.has_whole_line() => {
+                    self.failure = Some(failure);
+                    break;
+                }
+                filled => filled?,
+            };
+            otherwise = match filled {
                 Filled::Some if self.lines.absorb().is_ok() => continue,
                 Filled::Some => Pulled::OpenLineWentOn,
                 Filled::Exhausted => Pulled::Exhausted,
                 Filled::End => Pulled::Ended,
                 Filled::Changed => Pulled::Changed,
                 Filled::Damaged(why) => Pulled::Damaged(why),
+                Filled::Foreign(what) => Pulled::Foreign(what),
             };
             break;
         }
@@ -103,6 +124,7 @@ impl<S: Stored> Records<S> {
                 Filled::End => return Ok(Resumed::Shorter),
                 Filled::Changed => return Ok(Resumed::Changed),
                 Filled::Damaged(why) => return Ok(Resumed::Damaged(why)),
+                Filled::Foreign(_) => return Ok(Resumed::Different),
             }
         }
         if passed.fingerprint() != fingerprint {

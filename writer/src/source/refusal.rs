@@ -15,6 +15,15 @@ pub(super) fn changed_behind(shard: &ShardId, next: &Offset, what: impl Display)
     .with("position", next)
 }
 
+/// Refuses content of a form that is not read. `place` names the file, or the stream.
+pub(super) fn foreign(place: impl Display, next: &Offset, what: &str) -> Error {
+    Error::invalid(format!(
+        "{place} is {what}, and only plain, gzip and zstd lines are read: convert it, or move it away; what was read \
+         before it stays"
+    ))
+    .with("position", next)
+}
+
 /// Refuses a stream that is not the one that was read before.
 pub(super) fn another_stream(shard: &ShardId, next: &Offset, what: impl Display) -> Error {
     Error::invalid(format!(

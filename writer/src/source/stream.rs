@@ -92,6 +92,7 @@ impl StreamSource {
             Pulled::Piece(piece) => piece,
             Pulled::Ended => return Ok(None),
             Pulled::Damaged(why) => return Err(refusal::damaged_stream(&self.shard, &self.next, &why)),
+            Pulled::Foreign(what) => return Err(refusal::foreign(format!("`{}`", self.shard), &self.next, what)),
             Pulled::OpenLineWentOn => return Err(self.refuse("now its last line goes on")),
             Pulled::Exhausted | Pulled::Changed => return Err(Error::bug("a stream changed in its place")),
         };
