@@ -42,7 +42,7 @@ enum State {
     /// The first bytes, too few yet to tell the form.
     Unknown(Vec<u8>),
     Plain,
-    Compressed(Box<Decoder>),
+    Compressed(Decoder),
     Damaged(String),
     Foreign(&'static str),
 }
@@ -106,7 +106,7 @@ impl<S: Stored> Content<S> {
                     self.state = State::Plain;
                 }
                 Some(Form::Foreign(what)) => self.state = State::Foreign(what),
-                Some(form) => self.state = State::Compressed(Box::new(Decoder::new(form, std::mem::take(first))?)),
+                Some(form) => self.state = State::Compressed(Decoder::new(form, std::mem::take(first))?),
                 None => match self.stored.read(first, want.max(Form::MAGIC_BYTES)).await? {
                     Got::Some => {}
                     Got::End if self.complete => at_end = true,

@@ -61,7 +61,7 @@ impl Form {
 
 /// Decompresses what it is fed.
 pub(super) enum Decoder {
-    Gzip(MultiGzDecoder<Feed>),
+    Gzip(Box<MultiGzDecoder<Feed>>),
     Zstd(ZstdDecoder<'static, Feed>),
 }
 
@@ -83,7 +83,7 @@ impl Decoder {
     pub(super) fn new(form: Form, first: Vec<u8>) -> Result<Self> {
         let feed = Feed { bytes: first.into(), complete: false };
         if form == Form::Gzip {
-            return Ok(Decoder::Gzip(MultiGzDecoder::new(feed)));
+            return Ok(Decoder::Gzip(Box::new(MultiGzDecoder::new(feed))));
         }
         let zstd = ZstdDecoder::with_buffer(feed).and_then(|mut decoder| {
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;

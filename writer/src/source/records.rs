@@ -79,7 +79,7 @@ impl<S: Stored> Records<S> {
         if self.lines.absorb().is_err() {
             return Ok(Pulled::OpenLineWentOn);
         }
-        while !self.lines.is_full() && !(self.lines.has_whole_line() && !self.content.stored.is_ready()) {
+        while !self.lines.is_full() && (!self.lines.has_whole_line() || self.content.stored.is_ready()) {
             let want = self.lines.wanted();
             let filled = match self.content.fill(self.lines.buffer(), want).await {
                 Err(failure) if self.lines.has_whole_line() => {

@@ -1,8 +1,10 @@
 //! Following files as they grow.
 
+use std::sync::Arc;
+
 use icefold_core::{ErrorKind, Offset};
 
-use super::place::{Place, following, gzip, rest, text, zstd};
+use super::place::{Place, Request, following, gzip, rest, text, zstd};
 use crate::source::{Source, SourceSettings};
 
 #[tokio::test]
@@ -42,10 +44,18 @@ async fn what_was_written_just_before_the_next_file_came_is_read() {
         place.put("a", "1\n");
         let mut source = place.open_with(None, following()).await.unwrap();
         source.next().await.unwrap().unwrap();
-        place.append("a", "2\n");
-        place.put("b", "3\n");
+        let (place, mut written) = (Arc::new(place), false);
+        let writer = place.clone();
+        place.store.before_each(move |request, _| {
+            if request == Request::List && !std::mem::replace(&mut written, true) {
+                writer.append("a", "2\n");
+                writer.put("b", "3\n");
+            }
+            None
+        });
         assert_eq!(source.next().await.unwrap().unwrap().bytes, "2\n");
         assert_eq!(source.next().await.unwrap().unwrap().bytes, "3\n");
+        place.store.before_each(|_, _| None);
     }
 }
 
@@ -187,7 +197,7 @@ async fn one_pass_over_a_file_that_is_being_written_ends_at_a_whole_line() {
     place.put("a", "1\n2");
     let path = place.folder().join("a");
     place.store.before_each(move |request, _| {
-        if request == super::place::Request::Head {
+        if request == Request::Head {
             let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
             std::io::Write::write_all(&mut file, b"3").unwrap();
         }
