@@ -1,0 +1,92 @@
+//! Sources: where records come from, and how a position in them survives a restart.
+//!
+//! A [`Source`] hands over one shard as [`Chunk`]s of whole records, in order and without a gap. Two sources exist here:
+//! [`FileSource`] (one file, a folder or an S3 prefix) and [`StreamSource`] (standard input). Both read newline-delimited
+//! records, plain or compressed with gzip or zstd; the first bytes decide which, never the name.
+//!
+//! ```text
+//! listing ─▶ stored bytes ─▶ content (decompressed) ─▶ lines ─▶ Chunk { bytes, from, to + witness }
+//! ```
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`name`] | what a user types, and the shard it names |
+//! | [`files`] | the order of files, restart, growth, the end of a file |
+//! | [`stream`] | standard input |
+//! | `listing` | the files of a folder in name order, in bounded memory |
+//! | `stored` | the bytes of one file as they lie in storage, pinned to one version of it |
+//! | `content` | stored bytes to content |
+//! | `decoder` | forms of content and decompression |
+//! | `lines` | cutting content at line breaks; records that are too long |
+//! | `records` | content and lines together: the next piece |
+//! | `witness` | what the source remembers of what it has read, to refuse what changed |
+//! | `prefix` | length and fingerprint of what was read of one file |
+//! | `refusal` | the errors |
+//!
+//! Offsets count uncompressed bytes, so that a file may be read in chunks of any size and a restart in the middle of
+//! a compressed file lands on the same record. Nothing that is handed over depends on how the content was cut.
+
+pub mod files;
+pub mod name;
+pub mod stream;
+
+mod content;
+mod decoder;
+mod lines;
+mod listing;
+mod prefix;
+mod records;
+mod refusal;
+mod settings;
+mod stored;
+mod witness;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use async_trait::async_trait;
+use icefold_core::{Result, ShardId};
+use tokio::sync::watch;
+
+use crate::chunk::Chunk;
+
+pub use files::{FileRoot, FileSource};
+pub use name::{OpenSource, SourceName, open_source};
+pub use settings::SourceSettings;
+pub use stream::StreamSource;
+
+/// Hands over the records of one shard in order. The writer calls it from one task, through a bounded channel.
+///
+/// Duties of an implementation:
+/// - `from` of a chunk is `to.next` of the chunk before it; of the first one it is the position that the source was
+///   opened at. `to.next` is greater than `from`: every chunk makes progress.
+/// - A chunk holds whole records of one segment. A record that is too long to be held comes alone, as
+///   [`Oversized`](crate::chunk::Oversized).
+/// - The same content gives the same record at the same offset, however it is cut into chunks and wherever the source
+///   was opened.
+/// - Opened at a position, it continues there or fails; it never continues in content that is not the one it had read.
+/// - What it holds in memory is bounded by its settings, not by the length of a record, a file or a listing.
+#[async_trait]
+pub trait Source: Send {
+    /// The shard it reads.
+    fn shard(&self) -> &ShardId;
+
+    /// Returns the next chunk; `None` when everything was read (one pass), or when it was told to stop.
+    ///
+    /// Everything returned before an error stays valid: the writer may commit it, and a source opened at the last `to`
+    /// continues there. After an error or `None`, drop the source. Not cancellation safe: a source whose call was
+    /// dropped has to be opened again.
+    ///
+    /// # Errors
+    /// `InvalidInput` when what was read has changed, or when a file is damaged: the message says what to do.
+    /// `Transient` when storage failed beyond its own retries. `Refused` when access is denied.
+    async fn next(&mut self) -> Result<Option<Chunk>>;
+}
+
+/// Waits until `stop` turns true; for ever when nobody can turn it any more.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|asked| *asked).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

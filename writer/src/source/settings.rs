@@ -1,0 +1,75 @@
+//! The settings of a source and the limits that are not settings.
+
+use std::time::Duration;
+
+use icefold_core::{Error, Result};
+
+/// How many bytes of a record that is too long are kept.
+pub(super) const KEPT_OF_OVERSIZED_BYTES: usize = 1 << 20;
+
+/// How a source reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// Waits for more instead of ending. Off by default: one pass.
+    pub follow: bool,
+    /// Size that a chunk aims at. 4 MiB: large enough that the costs per chunk vanish, small enough that a few in
+    /// flight do not matter.
+    pub chunk_bytes: usize,
+    /// Length from which a record is handed over as oversized. 64 MiB: far beyond any honest event, and still held in
+    /// memory without harm.
+    pub max_record_bytes: usize,
+    /// Size of one read from remote storage. 8 MiB: the latency of a request costs less than its transfer.
+    pub read_bytes: usize,
+    /// Pause between two looks for more when following. 2 s: a small part of the freshness that is promised, and half
+    /// a cent an hour in list requests.
+    pub poll_interval: Duration,
+    /// How many looks pass between two checks of everything behind the position when following (it is always checked
+    /// at the start). 300: every ten minutes with the default pause.
+    pub polls_per_recheck: u32,
+    /// How many files are remembered from one listing; what comes after is listed again. 65,536: some 10 MB.
+    pub listing_limit: usize,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        SourceSettings {
+            follow: false,
+            chunk_bytes: 4 << 20,
+            max_record_bytes: 64 << 20,
+            read_bytes: 8 << 20,
+            poll_interval: Duration::from_secs(2),
+            polls_per_recheck: 300,
+            listing_limit: 65_536,
+        }
+    }
+}
+
+impl SourceSettings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](icefold_core::ErrorKind::InvalidInput), naming the key, the value and the remedy.
+    pub fn validate(&self) -> Result<()> {
+        at_least_one("chunk_bytes", self.chunk_bytes)?;
+        at_least_one("read_bytes", self.read_bytes)?;
+        at_least_one("listing_limit", self.listing_limit)?;
+        at_least_one("polls_per_recheck", self.polls_per_recheck as usize)?;
+        if self.max_record_bytes < self.chunk_bytes {
+            return Err(Error::invalid(format!(
+                "`max_record_bytes` is {}, less than `chunk_bytes` ({}): raise it or lower `chunk_bytes`",
+                self.max_record_bytes, self.chunk_bytes
+            )));
+        }
+        if self.poll_interval.is_zero() {
+            return Err(Error::invalid("`poll_interval` is zero: give it at least a millisecond"));
+        }
+        Ok(())
+    }
+}
+
+fn at_least_one(key: &str, value: usize) -> Result<()> {
+    match value {
+        0 => Err(Error::invalid(format!("`{key}` is 0: give it at least 1"))),
+        _ => Ok(()),
+    }
+}
