@@ -1,5 +1,6 @@
 //! Records in, committed snapshots out.
 
 pub mod chunk;
+pub mod decode;
 
 pub use chunk::{Chunk, DecodedChunk, Oversized};
