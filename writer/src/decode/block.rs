@@ -1,80 +1,82 @@
-//! Sixteen bytes at a time: which of them does a scanner have to stop at?
+//! Eight bytes at a time: which of them does a scanner have to stop at?
 //!
-//! The loops over the bytes of a block have no branches and a fixed length, so that the compiler makes a few vector
-//! instructions of each, without unsafe code.
+//! A block is a 64-bit word whose lowest byte comes first. Marks are set by arithmetic on the whole word; a borrow may
+//! set wrong marks, but only above a right one, so the *first* mark is always right, and no other one is asked for.
 
 /// Bytes in a block.
-pub(super) const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 8;
 
-/// Marked bytes of a block.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Marked bytes of a block, of which only the first is to be trusted: the high bit of each is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Marks(u128);
+pub(super) struct Marks(u64);
 
 impl Marks {
-    /// Marks the bytes that `wanted` says yes to.
-    #[inline(always)]
-    fn of(block: &[u8; BLOCK], wanted: impl Fn(u8) -> bool) -> Self {
-        let mut marks = [0; BLOCK];
-        for (mark, byte) in marks.iter_mut().zip(block) {
-            *mark = if wanted(*byte) { 0xff } else { 0 };
-        }
-        Marks(u128::from_le_bytes(marks))
-    }
-
     /// Returns the place of the first marked byte.
     #[inline(always)]
     pub(super) fn first(self) -> Option<usize> {
-        let (low, high) = (self.0 as u64, (self.0 >> 64) as u64);
-        match (low, high) {
-            (0, 0) => None,
-            (0, high) => Some(8 + high.trailing_zeros() as usize / 8),
-            (low, _) => Some(low.trailing_zeros() as usize / 8),
-        }
+        if self.0 == 0 { None } else { Some(self.0.trailing_zeros() as usize / 8) }
     }
+}
+
+/// Sets the high bit of each byte that equals `wanted`.
+#[inline(always)]
+fn equal(word: u64, wanted: u8) -> u64 {
+    let difference = word ^ (ONES * u64::from(wanted));
+    difference.wrapping_sub(ONES) & !difference & HIGHS
+}
+
+/// Sets the high bit of each byte below `limit`, which is at most 0x80.
+#[inline(always)]
+fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGHS
 }
 
 /// Marks what ends or interrupts a string literal: quotation marks, backslashes and control characters.
 #[inline(always)]
-pub(super) fn string_marks(block: &[u8; BLOCK]) -> Marks {
-    Marks::of(block, |b| (b == b'"') | (b == b'\\') | (b < 0x20))
+pub(super) fn string_marks(word: u64) -> Marks {
+    Marks(equal(word, b'"') | equal(word, b'\\') | below(word, 0x20))
 }
 
 /// Marks `" , { } [ ]` and line breaks.
 #[inline(always)]
-pub(super) fn structure_marks(block: &[u8; BLOCK]) -> Marks {
+pub(super) fn structure_marks(word: u64) -> Marks {
     // Brackets and braces differ in one bit.
-    Marks::of(block, |b| (b | 0x20 == b'{') | (b | 0x20 == b'}') | (b == b'"') | (b == b',') | (b == b'\n'))
+    let folded = word | (ONES * 0x20);
+    let brackets = equal(folded, b'{') | equal(folded, b'}');
+    Marks(brackets | equal(word, b'"') | equal(word, b',') | equal(word, b'\n'))
 }
 
 /// Returns something other than zero if a byte of the block is not ASCII.
 #[inline(always)]
-pub(super) fn beyond_ascii(block: &[u8; BLOCK]) -> u64 {
-    let word = u128::from_le_bytes(*block);
-    (word as u64 | (word >> 64) as u64) & 0x8080_8080_8080_8080
+pub(super) fn beyond_ascii(word: u64) -> u64 {
+    word & HIGHS
 }
 
 /// Returns the block at `at`, filled up with zeros behind the end of `bytes`.
 #[inline(always)]
-pub(super) fn block_at(bytes: &[u8], at: usize) -> [u8; BLOCK] {
+pub(super) fn block_at(bytes: &[u8], at: usize) -> u64 {
     match bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        Some(block) => *block,
+        Some(block) => u64::from_le_bytes(*block),
         None => last_block(bytes, at),
     }
 }
 
 #[cold]
-fn last_block(bytes: &[u8], at: usize) -> [u8; BLOCK] {
+fn last_block(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     let mut block = [0; BLOCK];
     block[..rest.len()].copy_from_slice(rest);
-    block
+    u64::from_le_bytes(block)
 }
 
 /// Returns the place of the first `wanted` at or after `from`. `wanted` is not NUL.
 pub(super) fn find_byte(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
     let mut at = from;
     while at < bytes.len() {
-        if let Some(found) = Marks::of(&block_at(bytes, at), |b| b == wanted).first() {
+        if let Some(found) = Marks(equal(block_at(bytes, at), wanted)).first() {
             return Some(at + found);
         }
         at += BLOCK;
@@ -93,9 +95,10 @@ mod tests {
     }
 
     fn check(block: &[u8; BLOCK]) {
-        assert_eq!(string_marks(block).first(), first(block, |b| b == b'"' || b == b'\\' || b < 0x20));
-        assert_eq!(structure_marks(block).first(), first(block, |b| b"{}[]\",\n".contains(&b)));
-        assert_eq!(beyond_ascii(block) != 0, !block.is_ascii());
+        let word = u64::from_le_bytes(*block);
+        assert_eq!(string_marks(word).first(), first(block, |b| b == b'"' || b == b'\\' || b < 0x20));
+        assert_eq!(structure_marks(word).first(), first(block, |b| b"{}[]\",\n".contains(&b)));
+        assert_eq!(beyond_ascii(word) != 0, !block.is_ascii());
     }
 
     proptest! {

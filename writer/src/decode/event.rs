@@ -11,6 +11,9 @@ use super::text::unescape;
 /// Up to this many leftover keys are compared with one another; more go into a set.
 const COMPARED_KEYS: usize = 12;
 
+/// Room for leftovers that is kept from event to event.
+const KEPT_LEFTOVERS: usize = 256;
+
 /// A key that the contract does not name, with its value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leftover {
@@ -39,6 +42,7 @@ impl Event {
     pub(super) fn clear(&mut self) {
         self.fields.clear();
         self.leftovers.clear();
+        self.leftovers.shrink_to(KEPT_LEFTOVERS);
         self.duplicate = None;
     }
 
@@ -155,21 +159,21 @@ impl Event {
         }
     }
 
+    /// Of what surrounds a batch, keeps the leftovers that events take from it: of the context, and integrations.
+    pub(super) fn keep_inheritable(&mut self, bytes: &[u8]) {
+        self.leftovers.retain(|l| l.parent.is_some() || key_name(bytes, l.key) == INTEGRATIONS);
+    }
+
     /// Takes what is missing from the batch around the event: its context, times and integrations.
     pub(super) fn inherit(&mut self, bytes: &[u8], batch: &Event) {
         self.fields.inherit(&batch.fields);
-        // A set keeps two long lists of keys from costing the product of their lengths.
-        let own: HashSet<_> = match batch.leftovers.is_empty() {
-            true => HashSet::new(),
-            false => self.leftovers.iter().map(|l| l.identity(bytes)).collect(),
-        };
-        for theirs in &batch.leftovers {
-            let identity = theirs.identity(bytes);
-            let inherited = identity.0.is_some() || identity.1 == INTEGRATIONS;
-            if inherited && !own.contains(&identity) {
-                self.leftovers.push(*theirs);
-            }
+        if batch.leftovers.is_empty() {
+            return;
         }
+        // A set keeps two long lists of keys from costing the product of their lengths.
+        let own: HashSet<_> = self.leftovers.iter().map(|l| l.identity(bytes)).collect();
+        let missing = batch.leftovers.iter().filter(|theirs| !own.contains(&theirs.identity(bytes)));
+        self.leftovers.extend(missing);
     }
 }
 

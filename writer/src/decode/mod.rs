@@ -7,7 +7,7 @@
 //!
 //! * [`settings`]: limits and the input format.
 //! * [`reason`]: the reason codes of quarantine.
-//! * `segment`: records of the Segment spec, single or in batches; `combined`: lines of an access log.
+//! * `segment`, `batch`: records of the Segment spec, single or several; `combined`, `log_line`: access logs.
 //! * `scanner`, `block`, `text`, `timestamp`: the pieces of the wire format.
 //! * `event`, `fields`, `contract`, `times`: what the built-in contract makes of them.
 //! * `rows`, `columns`, `event_columns`: Arrow.
@@ -19,10 +19,12 @@
 mod batch;
 mod block;
 mod columns;
+mod combined;
 mod contract;
 mod event;
 mod event_columns;
 mod fields;
+mod log_line;
 pub mod reason;
 mod rows;
 mod salvage;
@@ -35,11 +37,19 @@ mod times;
 mod timestamp;
 mod violation;
 
+#[cfg(test)]
+mod combined_tests;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
 
+pub use self::combined::{ACCESS_LOG_CONTRACT, ACCESS_LOG_LIBRARY};
 pub use self::contract::MAX_ID_BYTES;
 pub use self::reason::Reason;
 pub use self::segment::MAX_ENVELOPE_GROWTH;
@@ -80,9 +90,13 @@ impl Decoder {
         match (chunk.oversized, self.format) {
             (Some(oversized), _) => self.segment.oversized(&input, oversized.record_bytes, &mut self.rows),
             (None, InputFormat::Segment) => self.segment.read(&input, &mut self.rows),
-            (None, InputFormat::Combined) => {}
+            (None, InputFormat::Combined) => combined::read(chunk, &input, &mut self.rows),
         }
-        let decoded = self.rows.finish(chunk, BUILT_IN_CONTRACT);
+        let contract = match self.format {
+            InputFormat::Segment => BUILT_IN_CONTRACT,
+            InputFormat::Combined => ACCESS_LOG_CONTRACT,
+        };
+        let decoded = self.rows.finish(chunk, contract);
         if decoded.is_err() {
             // Columns of different lengths must not meet the next chunk.
             self.rows = Rows::new()?;

@@ -132,6 +132,12 @@ impl<'a> Scanner<'a> {
         Fault { reason, at: self.at, expected }
     }
 
+    /// Makes the fault for a value that is followed by something.
+    #[cold]
+    pub(super) fn trailing(&self) -> Fault {
+        self.fault(Reason::TrailingData, self.at, "nothing behind the value")
+    }
+
     /// Returns the bytes that the first byte here claims for its character.
     fn character(&self) -> &'a [u8] {
         let rest = &self.bytes[self.at..];
@@ -247,8 +253,8 @@ impl<'a> Scanner<'a> {
         loop {
             let block = block_at(self.bytes, self.at);
             // May tell of bytes behind the string: then the check below is made in vain, once.
-            high |= beyond_ascii(&block);
-            let Some(stop) = string_marks(&block).first() else {
+            high |= beyond_ascii(block);
+            let Some(stop) = string_marks(block).first() else {
                 self.at += BLOCK;
                 continue;
             };

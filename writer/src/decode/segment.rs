@@ -1,13 +1,13 @@
 //! Records of the Segment spec: one event, an array of events or a batch on each line.
 
-use super::batch::split;
+use super::batch::{Batch, event_or_other};
 use super::block::find_byte;
 use super::contract::check;
 use super::event::Event;
 use super::reason::Reason;
 use super::rows::{Origin, Rows};
 use super::salvage::salvage;
-use super::scanner::{Fault, Kind, Scan, Scanner, Span, Value};
+use super::scanner::{Kind, Scan, Scanner};
 use super::segment_rows::{readable, write_event};
 use super::settings::DecodeSettings;
 use super::times::arrival;
@@ -25,8 +25,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug, Default)]
 pub(super) struct SegmentReader {
     event: Event,
-    envelope: Event,
-    elements: Vec<Span>,
+    batch: Batch,
 }
 
 /// A chunk while it is read.
@@ -99,14 +98,14 @@ impl SegmentReader {
 
     /// Adds the row of a chunk that is the beginning of one record too long to be held.
     pub(super) fn oversized(&mut self, input: &Input<'_>, record_bytes: u64, rows: &mut Rows) {
-        self.event.fields.clear();
+        self.event.clear();
         let violation = Violation {
             reason: Reason::RecordTooLarge,
             pointer: None,
             expected: "a record short enough for the source to hold".into(),
             found: Some(format!("{record_bytes} bytes")),
         };
-        self.refuse_unread(input, &Place::of_record(0, input.bytes.len()), &violation, rows);
+        refuse_unread(input, &Place::of_record(0, input.bytes.len()), &mut self.event, &violation, rows);
     }
 
     /// Reads the record at `start`; returns where its line ends.
@@ -118,167 +117,138 @@ impl SegmentReader {
         if scanner.at_end() {
             return scanner.at;
         }
+        let first = scanner;
         let read = match scanner.peek() {
             b'{' => match self.event.read_unless_batch(&mut scanner) {
-                Ok(false) => return self.batch(input, start, rows),
+                Ok(false) => return self.batch(input, start, first, rows),
                 read => read.map(|_| Kind::Object),
             },
-            b'[' => return self.batch(input, start, rows),
-            _ => self.not_an_object(&mut scanner),
+            b'[' => return self.batch(input, start, first, rows),
+            _ => event_or_other(&mut scanner, &mut self.event),
         };
-        let read = read.and_then(|kind| if scanner.at_end() { Ok(kind) } else { Err(trailing(&scanner)) });
+        let read = read.and_then(|kind| if scanner.at_end() { Ok(kind) } else { Err(scanner.trailing()) });
         let line_end = match read {
             Ok(_) => scanner.at,
             Err(fault) => input.line_end(fault.at),
         };
-        let place = Place::of_record(start, input.record_end(start, line_end));
-        self.finish(input, &place, read, rows);
+        finish(input, &Place::of_record(start, input.record_end(start, line_end)), &mut self.event, read, rows);
         line_end
-    }
-
-    /// Reads something that is no event.
-    fn not_an_object(&mut self, scanner: &mut Scanner<'_>) -> Scan<Kind> {
-        self.event.fields.clear();
-        Ok(scanner.value(0)?.kind)
     }
 
     /// Reads an array of events or a batch; returns where its line ends.
-    fn batch(&mut self, input: &Input<'_>, start: usize, rows: &mut Rows) -> usize {
-        let (array, line_end) = match self.surroundings(input, start) {
-            Ok(found) => found,
-            Err(fault) => {
-                let line_end = input.line_end(fault.at);
-                let place = Place::of_record(start, input.record_end(start, line_end));
-                self.event.fields = self.envelope.fields.clone();
-                self.finish(input, &place, Err(fault), rows);
-                return line_end;
-            }
+    fn batch(&mut self, input: &Input<'_>, start: usize, mut scanner: Scanner<'_>, rows: &mut Rows) -> usize {
+        let array = self.batch.read(&mut scanner);
+        let array = array.and_then(|array| if scanner.at_end() { Ok(array) } else { Err(scanner.trailing()) });
+        let line_end = match array {
+            Ok(_) => scanner.at,
+            Err(fault) => input.line_end(fault.at),
         };
         let end = input.record_end(start, line_end);
-        let envelope = (&input.bytes[start..=array.start as usize], &input.bytes[array.end as usize - 1..end]);
-        if let Some(violation) = unusable_batch(self.elements.len(), envelope, end - start) {
-            self.event.fields = self.envelope.fields.clone();
-            self.refuse_unread(input, &Place::of_record(start, end), &violation, rows);
-            return line_end;
-        }
-        let duplicate = self.envelope.duplicate.map(|fault| Violation::of_fault(input.bytes, start, end, fault));
-        for (index, element) in std::mem::take(&mut self.elements).into_iter().enumerate() {
-            let (from, to) = (element.start as usize, element.end as usize);
-            let sub_offset = i32::try_from(index).unwrap_or(i32::MAX);
-            let place = Place { record_start: start, sub_offset, envelope: Some(envelope), start: from, end: to };
-            self.element(input, &place, duplicate.as_ref(), rows);
+        let surroundings = array.map_err(|fault| Violation::of_fault(input.bytes, start, end, fault)).and_then(|array| {
+            let envelope = (&input.bytes[start..=array.start as usize], &input.bytes[array.end as usize - 1..end]);
+            check_batch(self.batch.elements.len(), envelope, end - start).map(|()| envelope)
+        });
+        match surroundings {
+            Ok(envelope) => self.elements(input, start, envelope, end, rows),
+            Err(violation) => {
+                let event = &mut self.batch.envelope;
+                refuse_unread(input, &Place::of_record(start, end), event, &violation, rows);
+            }
         }
         line_end
     }
 
-    /// Reads what stands around the events and finds them; returns the array and where the line ends.
-    fn surroundings(&mut self, input: &Input<'_>, start: usize) -> Scan<(Span, usize)> {
-        let SegmentReader { envelope, elements, .. } = self;
-        elements.clear();
-        let mut scanner = input.scanner(start);
-        let mut array = None;
-        let mut read_array = |scanner: &mut Scanner<'_>| {
-            if array.is_some() {
-                return scanner.value(1);
+    /// Adds the rows of the events of a batch.
+    fn elements(&mut self, input: &Input<'_>, start: usize, envelope: (&[u8], &[u8]), end: usize, rows: &mut Rows) {
+        let Batch { envelope: batch, elements, kept } = &mut self.batch;
+        let broken = batch.duplicate.map(|fault| Violation::of_fault(input.bytes, start, end, fault));
+        for (index, element) in elements.iter().enumerate() {
+            let (from, to) = (element.start as usize, element.end as usize);
+            let sub_offset = i32::try_from(index).unwrap_or(i32::MAX);
+            let place = Place { record_start: start, sub_offset, envelope: Some(envelope), start: from, end: to };
+            let (event, read) = match kept.get_mut(index) {
+                Some(kept) => (&mut kept.event, kept.read),
+                None => {
+                    let read = read_element(input, &place, &mut self.event);
+                    (&mut self.event, read)
+                }
+            };
+            event.inherit(input.bytes, batch);
+            match &broken {
+                Some(violation) => refuse_unread(input, &place, event, violation, rows),
+                None => finish(input, &place, event, read, rows),
             }
-            let open = scanner.at;
-            scanner.at = split(input.bytes, open, elements)?;
-            let span = Span { start: open as u32, end: scanner.at as u32 };
-            array = Some(span);
-            Ok(Value { kind: Kind::Array, span })
-        };
-        match scanner.peek() {
-            b'[' => {
-                envelope.clear();
-                read_array(&mut scanner)?;
+        }
+    }
+}
+
+/// Reads an element of a batch that was not kept, to the same result as if it had been.
+fn read_element(input: &Input<'_>, place: &Place<'_>, event: &mut Event) -> Scan<Kind> {
+    let mut scanner = input.scanner(place.start);
+    let kind = event_or_other(&mut scanner, event)?;
+    if scanner.at == place.end {
+        return Ok(kind);
+    }
+    scanner.peek();
+    Err(scanner.trailing())
+}
+
+/// Adds the rows of an event that was read, or not.
+fn finish(input: &Input<'_>, place: &Place<'_>, event: &mut Event, read: Scan<Kind>, rows: &mut Rows) {
+    let Input { bytes, settings, .. } = *input;
+    let length = place.end - place.start;
+    if length > settings.max_event_bytes {
+        let expected = format!("at most {} bytes", settings.max_event_bytes);
+        let violation = Violation::of_event(Reason::EventTooLarge, expected, Some(format!("{length} bytes")));
+        return refuse_unread(input, place, event, &violation, rows);
+    }
+    match read {
+        Ok(Kind::Object) if event.duplicate.is_none() => {}
+        Ok(kind) if kind != Kind::Object => {
+            let found = Some(excerpt(&bytes[place.start..place.end]));
+            let violation = Violation::of_event(Reason::NotAnObject, "an object", found);
+            return refuse(input, place, event, &violation, rows);
+        }
+        _ => {
+            if let Some(fault) = read.err().or(event.duplicate) {
+                let violation = Violation::of_fault(bytes, place.start, place.end, fault);
+                return refuse_unread(input, place, event, &violation, rows);
             }
-            _ => envelope.read_envelope(&mut scanner, &mut read_array)?,
         }
-        if !scanner.at_end() {
-            return Err(trailing(&scanner));
-        }
-        let array = array.ok_or_else(|| scanner.unexpected("a batch"))?;
-        Ok((array, scanner.at))
     }
+    let (arrival, violation) = arrival(bytes, &event.fields, input.source_micros);
+    match check(bytes, &event.fields, &arrival, violation, settings) {
+        Ok(accepted) => {
+            let origin = place.origin(input, arrival.micros);
+            rows.accept(&origin, |columns| write_event(bytes, event, &accepted, arrival.micros, columns));
+        }
+        Err(violation) => refuse(input, place, event, &violation, rows),
+    }
+}
 
-    /// Reads one event of a batch.
-    fn element(&mut self, input: &Input<'_>, place: &Place<'_>, broken: Option<&Violation>, rows: &mut Rows) {
-        let mut scanner = Scanner::new(&input.bytes[..place.end], place.start, input.settings.max_depth);
-        let read = match scanner.peek() {
-            b'{' => self.event.read(&mut scanner).map(|()| Kind::Object),
-            _ => self.not_an_object(&mut scanner),
-        };
-        let read = read.and_then(|kind| if scanner.at == place.end { Ok(kind) } else { Err(trailing(&scanner)) });
-        self.event.inherit(input.bytes, &self.envelope);
-        match broken {
-            Some(violation) => self.refuse_unread(input, place, violation, rows),
-            None => self.finish(input, place, read, rows),
-        }
-    }
-
-    /// Adds the rows of an event that was read, or not.
-    fn finish(&mut self, input: &Input<'_>, place: &Place<'_>, read: Scan<Kind>, rows: &mut Rows) {
-        let Input { bytes, settings, .. } = *input;
-        let length = place.end - place.start;
-        if length > settings.max_event_bytes {
-            let expected = format!("at most {} bytes", settings.max_event_bytes);
-            let violation = Violation::of_event(Reason::EventTooLarge, expected, Some(format!("{length} bytes")));
-            return self.refuse_unread(input, place, &violation, rows);
-        }
-        let fault = match read {
-            Ok(Kind::Object) => self.event.duplicate,
-            Ok(_) => {
-                let found = Some(excerpt(&bytes[place.start..place.end]));
-                let violation = Violation::of_event(Reason::NotAnObject, "an object", found);
-                return self.refuse(input, place, &violation, rows);
-            }
-            Err(fault) => Some(fault),
-        };
-        if let Some(fault) = fault {
-            let violation = Violation::of_fault(bytes, place.start, place.end, fault);
-            return self.refuse_unread(input, place, &violation, rows);
-        }
-        let fields = &self.event.fields;
-        let (arrival, violation) = arrival(bytes, fields, input.source_micros);
-        match check(bytes, fields, &arrival, violation, settings) {
-            Ok(accepted) => {
-                let origin = place.origin(input, arrival.micros);
-                rows.accept(&origin, |columns| write_event(bytes, &self.event, &accepted, arrival.micros, columns));
-            }
-            Err(violation) => self.refuse(input, place, &violation, rows),
-        }
-    }
-
-    /// Refuses an event some of whose keys may not have been read.
-    #[cold]
-    fn refuse_unread(&mut self, input: &Input<'_>, place: &Place<'_>, violation: &Violation, rows: &mut Rows) {
-        salvage(input.bytes, place.start, place.end, &mut self.event.fields);
-        self.refuse(input, place, violation, rows);
-    }
-
-    #[cold]
-    fn refuse(&mut self, input: &Input<'_>, place: &Place<'_>, violation: &Violation, rows: &mut Rows) {
-        let fields = &self.event.fields;
-        let (arrival, _) = arrival(input.bytes, fields, input.source_micros);
-        rows.refuse(&place.origin(input, arrival.micros), violation, &readable(input.bytes, fields));
-    }
+/// Refuses an event some of whose keys may not have been read.
+#[cold]
+fn refuse_unread(input: &Input<'_>, place: &Place<'_>, event: &mut Event, violation: &Violation, rows: &mut Rows) {
+    salvage(input.bytes, place.start, place.end, &mut event.fields);
+    refuse(input, place, event, violation, rows);
 }
 
 #[cold]
-fn trailing(scanner: &Scanner<'_>) -> Fault {
-    Fault { reason: Reason::TrailingData, at: scanner.at, expected: "nothing behind the value" }
+fn refuse(input: &Input<'_>, place: &Place<'_>, event: &Event, violation: &Violation, rows: &mut Rows) {
+    let (arrival, _) = arrival(input.bytes, &event.fields, input.source_micros);
+    rows.refuse(&place.origin(input, arrival.micros), violation, &readable(input.bytes, &event.fields));
 }
 
-/// Says why a batch cannot be cut into its events.
-fn unusable_batch(events: usize, envelope: (&[u8], &[u8]), record_bytes: usize) -> Option<Violation> {
+/// Says why a batch cannot be cut into its events, if so.
+fn check_batch(events: usize, envelope: (&[u8], &[u8]), record_bytes: usize) -> Result<(), Violation> {
     if events == 0 {
-        return Some(Violation::of_event(Reason::EmptyBatch, "at least one event", None));
+        return Err(Violation::of_event(Reason::EmptyBatch, "at least one event", None));
     }
     let around = envelope.0.len() + envelope.1.len();
     if around.saturating_mul(events) <= record_bytes.saturating_mul(MAX_ENVELOPE_GROWTH) {
-        return None;
+        return Ok(());
     }
     let expected = "fewer events, or less around them";
     let found = Some(format!("{events} events with {around} bytes around them in a record of {record_bytes} bytes"));
-    Some(Violation::of_event(Reason::BatchEnvelopeTooLarge, expected, found))
+    Err(Violation::of_event(Reason::BatchEnvelopeTooLarge, expected, found))
 }

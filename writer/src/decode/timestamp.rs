@@ -71,7 +71,8 @@ fn offset(zone: &[u8]) -> Option<i64> {
     }
 }
 
-fn days_of(year: i64, month: i64) -> i64 {
+/// Returns how many days a month has.
+pub(super) fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
