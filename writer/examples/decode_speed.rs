@@ -13,8 +13,8 @@ use icefold_writer::decode::{DecodeSettings, Decoder, InputFormat};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Size of a chunk as the file source cuts them.
-const CHUNK_BYTES: usize = 4 << 20;
+/// Size of a chunk.
+const CHUNK_BYTES: usize = 1 << 20;
 /// 2026-11-22T12:00:00Z.
 const NOON_MICROS: i64 = 1_795_348_800_000_000;
 
@@ -25,7 +25,8 @@ fn main() -> icefold_core::Result<()> {
     let plain_ascii = Chunk { bytes: single.bytes.iter().map(|b| b & 0x7f).collect(), ..single.clone() };
     let batches = chunk(&mut random, Some(20));
     println!("best and median of {rounds} rounds over a chunk of {} MiB, one thread", CHUNK_BYTES >> 20);
-    for (name, chunk) in [("one event a line", &single), ("the same in ASCII", &plain_ascii), ("batches of 20", &batches)]
+    for (name, chunk) in
+        [("one event a line", &single), ("the same in ASCII", &plain_ascii), ("batches of 20", &batches)]
     {
         let mut decoder = Decoder::new(DecodeSettings::default(), InputFormat::Segment)?;
         let decoded = decoder.decode(chunk)?;
@@ -88,7 +89,8 @@ fn chunk(random: &mut SmallRng, batch: Option<usize>) -> Chunk {
 
 /// Returns a track call of about 2 KB as a browser SDK sends it.
 fn event(random: &mut SmallRng, with_times: bool) -> String {
-    let id = |random: &mut SmallRng| format!("{:08x}-{:04x}-4{:03x}", random.random::<u32>(), random.random::<u16>(), 7);
+    let id =
+        |random: &mut SmallRng| format!("{:08x}-{:04x}-4{:03x}", random.random::<u32>(), random.random::<u16>(), 7);
     let (message, device, user, order) = (id(random), id(random), random.random_range(1..9_000_000), id(random));
     let times = match with_times {
         true => r#""sentAt":"2026-11-22T11:59:59.500Z","receivedAt":"2026-11-22T12:00:00.250Z","#,

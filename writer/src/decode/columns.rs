@@ -125,7 +125,9 @@ impl<T: ByteArrayType<Offset: CutOffset>> BytesColumn<T> {
         let offsets = std::mem::replace(&mut self.offsets, fresh);
         let nulls = self.nulls.finish();
         if values.len() > <T::Offset as CutOffset>::MAX {
-            return Err(Error::invalid("a chunk makes a text column of more than 2 GiB: make the source's chunks smaller"));
+            return Err(Error::invalid(
+                "a chunk makes a text column of more than 2 GiB: make the source's chunks smaller",
+            ));
         }
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         match GenericByteArray::<T>::try_new(offsets, Buffer::from_vec(values), nulls) {

@@ -64,9 +64,8 @@ fn parse<'a>(payload: &'a [u8], input: &Input<'_>) -> Result<LogLine<'a>, Violat
     if text.contains('\0') {
         return Err(violation(Reason::NulCharacter, "a line without U+0000", excerpt(payload)));
     }
-    LogLine::parse(text).map_err(|Mistake { expected, at }| {
-        violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..]))
-    })
+    LogLine::parse(text)
+        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))
 }
 
 fn violation(reason: Reason, expected: impl Into<Cow<'static, str>>, found: String) -> Violation {

@@ -160,9 +160,7 @@ impl Rules<'_> {
         let value = self.fields.get(field);
         match value.kind {
             Kind::Absent | Kind::Null => Ok(()),
-            Kind::Text | Kind::EscapedText if value.span.len() == 0 => {
-                self.broken(field, Reason::EmptyValue, EXPECTED)
-            }
+            Kind::Text | Kind::EscapedText if value.span.len() == 0 => self.broken(field, Reason::EmptyValue, EXPECTED),
             Kind::Text | Kind::EscapedText if text_bytes(self.bytes, value) > MAX_ID_BYTES => {
                 self.broken(field, Reason::ValueTooLong, EXPECTED)
             }

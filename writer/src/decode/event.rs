@@ -149,7 +149,8 @@ impl Event {
         let keys = &self.leftovers;
         let plain = keys.iter().all(|l| l.key.kind == Kind::Text);
         let duplicate = if plain && keys.len() <= COMPARED_KEYS {
-            let same = |a: &Leftover, b: &Leftover| a.parent == b.parent && a.key.span.of(bytes) == b.key.span.of(bytes);
+            let same =
+                |a: &Leftover, b: &Leftover| a.parent == b.parent && a.key.span.of(bytes) == b.key.span.of(bytes);
             keys.iter().enumerate().find(|(i, a)| keys[..*i].iter().any(|b| same(a, b))).map(|(_, l)| l.key)
         } else {
             duplicate_of_many(bytes, keys)

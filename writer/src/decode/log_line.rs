@@ -180,7 +180,8 @@ fn time_micros(text: &[u8]) -> Option<i64> {
         b'-' => -(zone_hours * 3_600 + zone_minutes * 60),
         _ => return None,
     };
-    let in_range = (1..=days_of(year, month)).contains(&day) && hour < 24 && minute < 60 && second <= 60 && zone_hours < 24;
+    let in_range =
+        (1..=days_of(year, month)).contains(&day) && hour < 24 && minute < 60 && second <= 60 && zone_hours < 24;
     let days = days_since_1970(year, month, day);
     Some((days * 86_400 + hour * 3_600 + minute * 60 + second - zone) * 1_000_000).filter(|_| in_range)
 }

@@ -38,10 +38,6 @@ mod timestamp;
 mod violation;
 
 #[cfg(test)]
-mod combined_tests;
-#[cfg(test)]
-mod laws;
-#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -107,7 +103,10 @@ impl Decoder {
 
 impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder").field("settings", &self.settings).field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("Decoder")
+            .field("settings", &self.settings)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 

@@ -144,10 +144,11 @@ impl SegmentReader {
             Err(fault) => input.line_end(fault.at),
         };
         let end = input.record_end(start, line_end);
-        let surroundings = array.map_err(|fault| Violation::of_fault(input.bytes, start, end, fault)).and_then(|array| {
-            let envelope = (&input.bytes[start..=array.start as usize], &input.bytes[array.end as usize - 1..end]);
-            check_batch(self.batch.elements.len(), envelope, end - start).map(|()| envelope)
-        });
+        let surroundings =
+            array.map_err(|fault| Violation::of_fault(input.bytes, start, end, fault)).and_then(|array| {
+                let envelope = (&input.bytes[start..=array.start as usize], &input.bytes[array.end as usize - 1..end]);
+                check_batch(self.batch.elements.len(), envelope, end - start).map(|()| envelope)
+            });
         match surroundings {
             Ok(envelope) => self.elements(input, start, envelope, end, rows),
             Err(violation) => {

@@ -1,5 +1,6 @@
 //! From the fields of an event to columns.
 
+use super::columns::TextColumn;
 use super::contract::{Accepted, Call, is_integer};
 use super::event::{Event, Leftover};
 use super::event_columns::{CONTEXT_TEXTS, EventColumns};
@@ -7,7 +8,6 @@ use super::fields::{Field, Fields};
 use super::rows::Readable;
 use super::scanner::{Kind, Span, Value};
 use super::text::unescape;
-use super::columns::TextColumn;
 
 const _: () = assert!(Field::CONTEXT_TEXTS.len() == CONTEXT_TEXTS);
 

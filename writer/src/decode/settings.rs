@@ -1,5 +1,7 @@
 //! What can be set about decoding.
 
+use std::str::FromStr;
+
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,18 @@ impl InputFormat {
         match self {
             InputFormat::Segment => "segment",
             InputFormat::Combined => "combined",
+        }
+    }
+}
+
+impl FromStr for InputFormat {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "segment" => Ok(InputFormat::Segment),
+            "combined" => Ok(InputFormat::Combined),
+            _ => Err(Error::invalid(format!("there is no input format `{name}`: use `segment` or `combined`"))),
         }
     }
 }
@@ -85,6 +99,15 @@ mod tests {
         let settings = DecodeSettings { max_depth: 100_000, ..DecodeSettings::default() };
         let error = settings.validate().expect_err("too deep");
         assert_eq!(error.to_string(), "`max_depth` is 100000: set it between 2 and 512");
+    }
+
+    #[test]
+    fn formats_are_known_by_name() {
+        for format in [InputFormat::Segment, InputFormat::Combined] {
+            assert_eq!(format.as_str().parse::<InputFormat>().expect("known"), format);
+        }
+        let error = "json".parse::<InputFormat>().expect_err("unknown");
+        assert_eq!(error.to_string(), "there is no input format `json`: use `segment` or `combined`");
     }
 
     #[test]

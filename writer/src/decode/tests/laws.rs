@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use super::tests::{chunk, decoded, value};
-use super::*;
+use super::super::*;
+use super::{chunk, decoded, value};
 
 /// Any JSON value of moderate size.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -102,7 +102,10 @@ fn check_lines_are_kept(bytes: &[u8], raw: &RecordBatch) {
                 let event = payload(raw, row);
                 let place = rest.windows(event.len().max(1)).position(|w| event.is_empty() || w == event);
                 rest = &rest[place.expect("the events of a batch stand in order in its record") + event.len()..];
-                assert_eq!(value(raw, "sub_offset", row), Some((row - offsets.values().partition_point(|o| *o < at as i64)).to_string()));
+                assert_eq!(
+                    value(raw, "sub_offset", row),
+                    Some((row - offsets.values().partition_point(|o| *o < at as i64)).to_string())
+                );
             }
         }
         row += rows;

@@ -5,8 +5,8 @@ use std::io::Read;
 
 use arrow::array::RecordBatch;
 
-use super::tests::{NOON, chunk, value};
-use super::*;
+use super::super::*;
+use super::{NOON, chunk, value};
 
 const LINE: &str = r#"203.0.113.9 - ann [17/May/2015:10:05:03 +0000] "GET /a/b?c=\"d\" HTTP/1.1" 200 203023 "http://e.org/x" "Mozilla/5.0 \\o/""#;
 
@@ -74,7 +74,11 @@ fn odd_requests_keep_their_text() {
         (r"\x16\x03\x01", None, r#"{"request":"\\x16\\x03\\x01","status":408,"bytes":0}"#),
         ("GET /old", Some("/old"), r#"{"method":"GET","status":408,"bytes":0}"#),
         ("OPTIONS * HTTP/1.0", Some("*"), r#"{"method":"OPTIONS","protocol":"HTTP/1.0","status":408,"bytes":0}"#),
-        ("GET http://h.org/p?q#f HTTP/1.1", Some("/p"), r#"{"method":"GET","protocol":"HTTP/1.1","status":408,"bytes":0}"#),
+        (
+            "GET http://h.org/p?q#f HTTP/1.1",
+            Some("/p"),
+            r#"{"method":"GET","protocol":"HTTP/1.1","status":408,"bytes":0}"#,
+        ),
         ("GET http://h.org HTTP/1.1", Some("/"), r#"{"method":"GET","protocol":"HTTP/1.1","status":408,"bytes":0}"#),
         ("GET /a b HTTP/1.1", Some("/a b"), r#"{"method":"GET","protocol":"HTTP/1.1","status":408,"bytes":0}"#),
     ] {
@@ -97,7 +101,8 @@ fn a_malformed_line_costs_one_row() {
     .join(&b'\n');
     let decoded = read(&bytes);
     assert_eq!((decoded.events.num_rows(), decoded.quarantine.num_rows()), (2, 3));
-    let told = |column| -> Vec<_> { (0..3).map(|row| value(&decoded.quarantine, column, row).unwrap_or_default()).collect() };
+    let told =
+        |column| -> Vec<_> { (0..3).map(|row| value(&decoded.quarantine, column, row).unwrap_or_default()).collect() };
     assert_eq!(told("reason"), ["malformed_log_line", "invalid_utf8", "nul_character"]);
     assert_eq!(told("expected")[0], "a host");
     assert_eq!(told("found")[0], "oops");
@@ -124,7 +129,10 @@ fn all_lines_of_the_real_log_are_accounted_for() {
         ],
     );
     let distinct = |column| -> usize {
-        (0..decoded.events.num_rows()).filter_map(|row| value(&decoded.events, column, row)).collect::<HashSet<_>>().len()
+        (0..decoded.events.num_rows())
+            .filter_map(|row| value(&decoded.events, column, row))
+            .collect::<HashSet<_>>()
+            .len()
     };
     assert_eq!(distinct("message_id"), 9_999);
     assert_eq!(distinct("ip"), 1_753);
