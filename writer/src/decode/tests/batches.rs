@@ -129,3 +129,22 @@ fn a_late_time_of_the_batch_is_told_for_each_event() {
     assert_eq!(decoded.quarantine.num_rows(), 2);
     assert!(told(&decoded.quarantine, 0).starts_with("invalid_timestamp at \"/sentAt\""));
 }
+
+#[test]
+fn a_context_of_the_batch_that_is_none_refuses_the_events_that_need_it() {
+    for (context, pointer) in [("5", "/context"), (r#"{"app":"x"}"#, "/context/app")] {
+        let own = event(&[("context", r#"{"app":{"name":"own"}}"#)]);
+        let decoded = decoded(format!("{{\"batch\":[{},{own}],\"context\":{context}}}", event(&[])));
+        assert_eq!((decoded.events.num_rows(), decoded.quarantine.num_rows()), (1, 1));
+        assert!(told(&decoded.quarantine, 0).starts_with(&format!("wrong_type at {pointer:?}")));
+    }
+}
+
+#[test]
+fn a_second_batch_in_a_record_is_refused_with_the_first() {
+    for second in ["[{}]", "1"] {
+        let decoded = decoded(format!("{{\"batch\":[{}],\"batch\":{second}}}", event(&[])));
+        assert_eq!(decoded.quarantine.num_rows(), 1);
+        assert!(told(&decoded.quarantine, 0).starts_with("duplicate_key at \"/batch\""));
+    }
+}

@@ -171,3 +171,17 @@ fn ids_of_broken_events_are_there_for_erasure() {
     assert_eq!(value(&decoded.quarantine, "event_type", 0).as_deref(), Some("track"));
     assert_eq!(value(&decoded.quarantine, "event_name", 0).as_deref(), Some("e"));
 }
+
+#[test]
+fn the_deepest_nesting_that_can_be_set_is_read() {
+    let settings = DecodeSettings { max_depth: settings::DEPTH_CEILING, ..DecodeSettings::default() };
+    let levels = settings::DEPTH_CEILING as usize - 2;
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let nested = |levels| format!("{{\"x\":{}1{}}}", open.repeat(levels), close.repeat(levels));
+        for (levels, events) in [(levels, 1), (levels + 1, 0)] {
+            let chunk = chunk(event(&[("properties", &nested(levels))]));
+            let decoded = decode(&chunk, &settings, InputFormat::Segment).expect("decodes");
+            assert_eq!(decoded.events.num_rows(), events);
+        }
+    }
+}
