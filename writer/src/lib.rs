@@ -1,6 +1,7 @@
 //! Records in, committed snapshots out.
 
 pub mod chunk;
+pub mod decode;
 pub mod source;
 
 pub use chunk::{Chunk, DecodedChunk, Oversized};

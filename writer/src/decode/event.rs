@@ -1,0 +1,203 @@
+//! Reading one event: which value belongs to which field, and what is left over.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::fields::{Field, Fields};
+use super::reason::Reason;
+use super::scanner::{Fault, Kind, Scan, Scanner, Span, Value};
+use super::text::unescape;
+
+/// Up to this many leftover keys are compared with one another; more go into a set.
+const COMPARED_KEYS: usize = 12;
+
+/// Room for leftovers that is kept from event to event.
+const KEPT_LEFTOVERS: usize = 256;
+
+/// A key that the contract does not name, with its value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leftover {
+    /// What the key stands in: `None` is the event itself, else `context` or one of its groups.
+    pub(super) parent: Option<Field>,
+    pub(super) key: Value,
+    pub(super) value: Value,
+}
+
+/// One event, or what surrounds a batch, as read. Its buffers are reused from event to event.
+#[derive(Debug, Default)]
+pub(super) struct Event {
+    pub(super) fields: Fields,
+    pub(super) leftovers: Vec<Leftover>,
+    /// A key that stands twice; reading goes on behind it, so that later keys are known too.
+    pub(super) duplicate: Option<Fault>,
+}
+
+/// Name of the key that makes a record a batch.
+pub(super) const BATCH: &[u8] = b"batch";
+/// The one key beside context and times that a batch hands down to its events.
+const INTEGRATIONS: &[u8] = b"integrations";
+
+impl Event {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.fields.clear();
+        self.leftovers.clear();
+        self.leftovers.shrink_to(KEPT_LEFTOVERS);
+        self.duplicate = None;
+    }
+
+    /// Reads an event from its brace on. After a fault the keys before it are known.
+    pub(super) fn read(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+        self.clear();
+        scanner.object(1, |scanner, key| self.member(scanner, key))?;
+        self.find_duplicate(scanner.bytes);
+        Ok(())
+    }
+
+    /// Reads an event, or stops at a `batch` that is an array: `Ok(false)`.
+    pub(super) fn read_unless_batch(&mut self, scanner: &mut Scanner<'_>) -> Scan<bool> {
+        self.clear();
+        let mut batch = false;
+        let read = scanner.object(1, |scanner, key| {
+            batch = key.span.of(scanner.bytes) == BATCH && scanner.peek() == b'[';
+            // Leaves the object by an error, which is not looked at.
+            if batch { Err(scanner.unexpected("")) } else { self.member(scanner, key) }
+        });
+        if batch {
+            return Ok(false);
+        }
+        read?;
+        self.find_duplicate(scanner.bytes);
+        Ok(true)
+    }
+
+    /// Reads what surrounds a batch; `batch` reads the value of each key `batch`.
+    pub(super) fn read_envelope(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        mut batch: impl FnMut(&mut Scanner<'_>) -> Scan<Value>,
+    ) -> Scan<()> {
+        self.clear();
+        scanner.object(1, |scanner, key| {
+            if key.span.of(scanner.bytes) == BATCH && scanner.peek() == b'[' {
+                let value = batch(scanner)?;
+                self.leftovers.push(Leftover { parent: None, key, value });
+                return Ok(());
+            }
+            self.member(scanner, key)
+        })?;
+        self.find_duplicate(scanner.bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn member(&mut self, scanner: &mut Scanner<'_>, key: Value) -> Scan<()> {
+        let name = key_name(scanner.bytes, key);
+        match Field::top_level(&name) {
+            Some(Field::Context) => self.parent(scanner, key, Field::Context, 2),
+            Some(field) => self.field(scanner, key, field, 1),
+            None => self.leftover(scanner, key, None, 1),
+        }
+    }
+
+    /// Reads `context` or a group inside it.
+    fn parent(&mut self, scanner: &mut Scanner<'_>, key: Value, parent: Field, depth: u32) -> Scan<()> {
+        let again = self.fields.get(parent).kind != Kind::Absent;
+        if scanner.peek() != b'{' || again {
+            return self.field(scanner, key, parent, depth - 1);
+        }
+        let read = scanner.spanned(Kind::Object, |scanner| {
+            scanner.object(depth, |scanner, key| {
+                let name = key_name(scanner.bytes, key);
+                match Field::inside(parent, &name) {
+                    Some(group) if Field::GROUPS.contains(&group) => self.parent(scanner, key, group, depth + 1),
+                    Some(field) => self.field(scanner, key, field, depth),
+                    None => self.leftover(scanner, key, Some(parent), depth),
+                }
+            })
+        })?;
+        self.fields.set(parent, read);
+        Ok(())
+    }
+
+    #[inline]
+    fn field(&mut self, scanner: &mut Scanner<'_>, key: Value, field: Field, depth: u32) -> Scan<()> {
+        let value = scanner.value(depth)?;
+        if self.fields.get(field).kind == Kind::Absent {
+            self.fields.set(field, value);
+        } else {
+            self.note_duplicate(key);
+        }
+        Ok(())
+    }
+
+    fn leftover(&mut self, scanner: &mut Scanner<'_>, key: Value, parent: Option<Field>, depth: u32) -> Scan<()> {
+        let value = scanner.value(depth)?;
+        self.leftovers.push(Leftover { parent, key, value });
+        Ok(())
+    }
+
+    #[cold]
+    fn note_duplicate(&mut self, key: Value) {
+        // Behind the key, so that the pointer made of the place names it.
+        let fault = Fault { reason: Reason::DuplicateKey, at: key.json().end as usize, expected: "each key once" };
+        self.duplicate.get_or_insert(fault);
+    }
+
+    /// Looks for keys that stand twice among the leftovers of one parent.
+    fn find_duplicate(&mut self, bytes: &[u8]) {
+        let keys = &self.leftovers;
+        let plain = keys.iter().all(|l| l.key.kind == Kind::Text);
+        let duplicate = if plain && keys.len() <= COMPARED_KEYS {
+            let same =
+                |a: &Leftover, b: &Leftover| a.parent == b.parent && a.key.span.of(bytes) == b.key.span.of(bytes);
+            keys.iter().enumerate().find(|(i, a)| keys[..*i].iter().any(|b| same(a, b))).map(|(_, l)| l.key)
+        } else {
+            duplicate_of_many(bytes, keys)
+        };
+        if let Some(key) = duplicate {
+            self.note_duplicate(key);
+        }
+    }
+
+    /// Of what surrounds a batch, keeps the leftovers that events take from it: of the context, and integrations.
+    pub(super) fn keep_inheritable(&mut self, bytes: &[u8]) {
+        self.leftovers.retain(|l| l.parent.is_some() || key_name(bytes, l.key) == INTEGRATIONS);
+    }
+
+    /// Takes what is missing from the batch around the event: its context, times and integrations.
+    pub(super) fn inherit(&mut self, bytes: &[u8], batch: &Event) {
+        self.fields.inherit(&batch.fields);
+        if batch.leftovers.is_empty() {
+            return;
+        }
+        // A set keeps two long lists of keys from costing the product of their lengths.
+        let own: HashSet<_> = self.leftovers.iter().map(|l| l.identity(bytes)).collect();
+        let missing = batch.leftovers.iter().filter(|theirs| !own.contains(&theirs.identity(bytes)));
+        self.leftovers.extend(missing);
+    }
+}
+
+impl Leftover {
+    /// Returns what no two members of an event share.
+    fn identity<'a>(&self, bytes: &'a [u8]) -> (Option<Field>, Cow<'a, [u8]>) {
+        (self.parent, key_name(bytes, self.key))
+    }
+}
+
+fn duplicate_of_many(bytes: &[u8], leftovers: &[Leftover]) -> Option<Value> {
+    let mut seen = HashSet::with_capacity(leftovers.len());
+    leftovers.iter().find(|l| !seen.insert(l.identity(bytes))).map(|l| l.key)
+}
+
+/// Returns a key with its escapes decoded.
+#[inline]
+pub(super) fn key_name(bytes: &[u8], key: Value) -> Cow<'_, [u8]> {
+    let literal: Span = key.span;
+    if key.kind == Kind::Text {
+        return Cow::Borrowed(literal.of(bytes));
+    }
+    let mut name = Vec::with_capacity(literal.len());
+    unescape(literal.of(bytes), &mut name);
+    Cow::Owned(name)
+}

@@ -1,0 +1,132 @@
+//! From the bytes of a [`Chunk`] to typed rows ([`DecodedChunk`]), in one pass.
+//!
+//! ```text
+//! bytes ─▶ scanner ─▶ event (fields, leftovers) ─▶ contract ─┬▶ raw_events + events
+//!             └─ fault ─▶ salvage of keys ─▶ violation ──────┴▶ raw_events + quarantine
+//! ```
+//!
+//! * [`settings`]: limits and the input format.
+//! * [`reason`]: the reason codes of quarantine.
+//! * `segment`, `batch`: records of the Segment spec, single or several; `combined`, `log_line`: access logs.
+//! * `scanner`, `block`, `text`, `timestamp`: the pieces of the wire format.
+//! * `event`, `fields`, `contract`, `times`: what the built-in contract makes of them.
+//! * `rows`, `columns`, `event_columns`: Arrow.
+//!
+//! A row is a function of its chunk and the settings and of nothing else: no clock, no chance, no earlier chunk. Each
+//! event makes exactly one row of `raw_events` and one of either `events` or `quarantine` (invariant W2). A malformed
+//! event costs itself and nothing else.
+
+mod batch;
+mod block;
+mod columns;
+mod combined;
+mod contract;
+mod event;
+mod event_columns;
+mod fields;
+mod log_line;
+pub mod reason;
+mod rows;
+mod salvage;
+mod scanner;
+mod segment;
+mod segment_rows;
+pub mod settings;
+mod text;
+mod times;
+mod timestamp;
+mod violation;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use icefold_core::tables::BUILT_IN_CONTRACT;
+use icefold_core::{Error, Result};
+
+pub use self::combined::{ACCESS_LOG_CONTRACT, ACCESS_LOG_LIBRARY};
+pub use self::contract::MAX_ID_BYTES;
+pub use self::reason::Reason;
+pub use self::segment::MAX_ENVELOPE_GROWTH;
+pub use self::settings::{DecodeSettings, InputFormat};
+pub use self::times::MAX_RECEIVED_AHEAD_SECONDS;
+pub use self::violation::{MAX_FOUND_BYTES, MAX_POINTER_BYTES};
+
+use self::rows::Rows;
+use self::segment::{Input, SegmentReader};
+use crate::chunk::{Chunk, DecodedChunk};
+
+/// Decodes chunks. One of each worker thread: its buffers are reused, its answers do not depend on earlier chunks.
+pub struct Decoder {
+    settings: DecodeSettings,
+    format: InputFormat,
+    segment: SegmentReader,
+    rows: Rows,
+}
+
+impl Decoder {
+    /// Makes a decoder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when the settings are not valid.
+    pub fn new(settings: DecodeSettings, format: InputFormat) -> Result<Self> {
+        settings.validate()?;
+        Ok(Decoder { settings, format, segment: SegmentReader::default(), rows: Rows::new()? })
+    }
+
+    /// Decodes a chunk. Malformed events do not make an error, they become rows of `quarantine`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when the chunk is 4 GiB or longer, or becomes
+    /// more than 2 GiB of text in one column.
+    pub fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
+        let start = place(chunk)?;
+        let input = Input::new(chunk, start, &self.settings);
+        match (chunk.oversized, self.format) {
+            (Some(oversized), _) => self.segment.oversized(&input, oversized.record_bytes, &mut self.rows),
+            (None, InputFormat::Segment) => self.segment.read(&input, &mut self.rows),
+            (None, InputFormat::Combined) => combined::read(chunk, &input, &mut self.rows),
+        }
+        let contract = match self.format {
+            InputFormat::Segment => BUILT_IN_CONTRACT,
+            InputFormat::Combined => ACCESS_LOG_CONTRACT,
+        };
+        let decoded = self.rows.finish(chunk, contract);
+        if decoded.is_err() {
+            // Columns of different lengths must not meet the next chunk.
+            self.rows = Rows::new()?;
+        }
+        decoded
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("settings", &self.settings)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decodes one chunk; [`Decoder`] does the same for many.
+///
+/// # Errors
+/// Those of [`Decoder::new`] and [`Decoder::decode`].
+pub fn decode(chunk: &Chunk, settings: &DecodeSettings, format: InputFormat) -> Result<DecodedChunk> {
+    Decoder::new(settings.clone(), format)?.decode(chunk)
+}
+
+/// Returns the chunk's place in its segment, if all places in it can be counted.
+fn place(chunk: &Chunk) -> Result<i64> {
+    let length = u32::try_from(chunk.bytes.len()).ok();
+    let start = length.and_then(|length| {
+        let start = i64::try_from(chunk.start).ok()?;
+        start.checked_add(i64::from(length)).map(|_| start)
+    });
+    start.ok_or_else(|| {
+        let message = format!("a chunk of {} bytes at {} cannot be addressed", chunk.bytes.len(), chunk.start);
+        Error::invalid(format!("{message}: make the source's chunks shorter than 4 GiB")).with("shard", &chunk.shard)
+    })
+}

@@ -1,0 +1,234 @@
+//! The rows that a chunk becomes: for each event one in `raw_events`, and one in either `events` or `quarantine`.
+//!
+//! The three are always written together, by [`Rows::accept`] or [`Rows::refuse`], which is what invariant W2 (rows in =
+//! accepted + duplicate + quarantined) rests on.
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use icefold_core::tables::TableKind;
+use icefold_core::{Error, Result};
+
+use super::columns::{BinaryColumn, IntColumn, LongColumn, TextColumn, TimeColumn};
+use super::event_columns::EventColumns;
+use super::violation::Violation;
+use crate::chunk::{Chunk, DecodedChunk};
+
+/// Where an event comes from, and its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) source_offset: i64,
+    pub(super) sub_offset: i32,
+    /// What stands before and behind the events of a batch.
+    pub(super) envelope: Option<(&'a [u8], &'a [u8])>,
+    pub(super) payload: &'a [u8],
+    /// Microseconds since 1970.
+    pub(super) arrival_micros: i64,
+}
+
+/// What could be read of a malformed event, as UTF-8 text.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Readable {
+    pub(super) event_type: Option<Vec<u8>>,
+    pub(super) event_name: Option<Vec<u8>>,
+    pub(super) message_id: Option<Vec<u8>>,
+    pub(super) anonymous_id: Option<Vec<u8>>,
+    pub(super) user_id: Option<Vec<u8>>,
+    pub(super) library_name: Option<Vec<u8>>,
+    pub(super) library_version: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Provenance {
+    source_offset: LongColumn,
+    sub_offset: IntColumn,
+    rows: usize,
+}
+
+impl Provenance {
+    fn push(&mut self, origin: &Origin<'_>) {
+        self.source_offset.push(origin.source_offset);
+        self.sub_offset.push(origin.sub_offset);
+        self.rows += 1;
+    }
+
+    /// Returns shard, segment, source_offset, sub_offset.
+    fn finish(&mut self, chunk: &Chunk) -> Result<[ArrayRef; 4]> {
+        let rows = std::mem::take(&mut self.rows);
+        let shard = constant(chunk.shard.as_str(), rows)?;
+        let segment = constant(&chunk.segment, rows)?;
+        Ok([shard, segment, self.source_offset.finish(), self.sub_offset.finish()])
+    }
+}
+
+fn constant(value: &str, rows: usize) -> Result<ArrayRef> {
+    let mut column = TextColumn::default();
+    column.repeat(value.as_bytes(), rows);
+    column.finish()
+}
+
+fn push_envelope(column: &mut BinaryColumn, origin: &Origin<'_>) {
+    match origin.envelope {
+        None => column.push_null(),
+        Some((before, behind)) => column.push_with(|values| {
+            values.extend_from_slice(before);
+            values.extend_from_slice(behind);
+        }),
+    }
+}
+
+#[derive(Default)]
+struct RawColumns {
+    provenance: Provenance,
+    arrival_time: TimeColumn,
+    partition_key: TextColumn,
+    anonymous_id: TextColumn,
+    user_id: TextColumn,
+    batch_envelope: BinaryColumn,
+    payload: BinaryColumn,
+}
+
+impl RawColumns {
+    fn push(&mut self, origin: &Origin<'_>, anonymous_id: Option<&[u8]>, user_id: Option<&[u8]>) {
+        self.provenance.push(origin);
+        self.arrival_time.push(origin.arrival_micros);
+        self.partition_key.push_option(anonymous_id.or(user_id));
+        self.anonymous_id.push_option(anonymous_id);
+        self.user_id.push_option(user_id);
+        push_envelope(&mut self.batch_envelope, origin);
+        self.payload.push(origin.payload);
+    }
+
+    fn finish(&mut self, chunk: &Chunk) -> Result<Vec<ArrayRef>> {
+        let mut columns = Vec::from(self.provenance.finish(chunk)?);
+        columns.push(self.arrival_time.finish());
+        for text in [&mut self.partition_key, &mut self.anonymous_id, &mut self.user_id] {
+            columns.push(text.finish()?);
+        }
+        columns.push(self.batch_envelope.finish()?);
+        columns.push(self.payload.finish()?);
+        Ok(columns)
+    }
+}
+
+#[derive(Default)]
+struct QuarantineColumns {
+    /// reason, json_pointer, expected, found.
+    violation: [TextColumn; 4],
+    arrival_time: TimeColumn,
+    /// The fields of [`Readable`], in their order.
+    readable: [TextColumn; 7],
+    provenance: Provenance,
+    batch_envelope: BinaryColumn,
+    payload: BinaryColumn,
+}
+
+impl QuarantineColumns {
+    fn push(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable) {
+        let [reason, pointer, expected, found] = &mut self.violation;
+        reason.push(violation.reason.as_str().as_bytes());
+        pointer.push_option(violation.pointer.as_deref().map(str::as_bytes));
+        expected.push(violation.expected.as_bytes());
+        found.push_option(violation.found.as_deref().map(str::as_bytes));
+        self.arrival_time.push(origin.arrival_micros);
+        let texts = [
+            &readable.event_type,
+            &readable.event_name,
+            &readable.message_id,
+            &readable.anonymous_id,
+            &readable.user_id,
+            &readable.library_name,
+            &readable.library_version,
+        ];
+        for (column, text) in self.readable.iter_mut().zip(texts) {
+            column.push_option(text.as_deref());
+        }
+        self.provenance.push(origin);
+        push_envelope(&mut self.batch_envelope, origin);
+        self.payload.push(origin.payload);
+    }
+
+    fn finish(&mut self, chunk: &Chunk, contract: &str) -> Result<Vec<ArrayRef>> {
+        let rows = self.provenance.rows;
+        let mut columns = Vec::new();
+        for text in &mut self.violation {
+            columns.push(text.finish()?);
+        }
+        columns.push(constant(contract, rows)?);
+        columns.push(self.arrival_time.finish());
+        for text in &mut self.readable {
+            columns.push(text.finish()?);
+        }
+        columns.extend(self.provenance.finish(chunk)?);
+        columns.push(self.batch_envelope.finish()?);
+        columns.push(self.payload.finish()?);
+        Ok(columns)
+    }
+}
+
+/// Growing rows of the three tables.
+pub(super) struct Rows {
+    raw: RawColumns,
+    events: EventColumns,
+    events_provenance: Provenance,
+    quarantine: QuarantineColumns,
+    hashes: Vec<u128>,
+    schemas: [SchemaRef; 3],
+}
+
+impl Rows {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Rows {
+            raw: RawColumns::default(),
+            events: EventColumns::default(),
+            events_provenance: Provenance::default(),
+            quarantine: QuarantineColumns::default(),
+            hashes: Vec::new(),
+            schemas: [
+                TableKind::RawEvents.arrow_schema()?,
+                TableKind::Events.arrow_schema()?,
+                TableKind::Quarantine.arrow_schema()?,
+            ],
+        })
+    }
+
+    /// Adds an accepted event. `write` adds one value to every column of [`EventColumns`].
+    #[inline]
+    pub(super) fn accept(&mut self, origin: &Origin<'_>, write: impl FnOnce(&mut EventColumns)) {
+        let mark = self.events.mark();
+        write(&mut self.events);
+        let added = self.events.since(mark);
+        self.hashes.push(xxhash_rust::xxh3::xxh3_128(added.message_id));
+        self.raw.push(origin, added.anonymous_id, added.user_id);
+        self.events_provenance.push(origin);
+    }
+
+    /// Adds a malformed event.
+    pub(super) fn refuse(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable) {
+        self.raw.push(origin, readable.anonymous_id.as_deref(), readable.user_id.as_deref());
+        self.quarantine.push(origin, violation, readable);
+    }
+
+    /// Returns the rows of `chunk` and forgets them.
+    pub(super) fn finish(&mut self, chunk: &Chunk, contract: &str) -> Result<DecodedChunk> {
+        let accepted = self.events_provenance.rows;
+        let mut events = self.events.finish()?;
+        events.push(constant(contract, accepted)?);
+        events.extend(self.events_provenance.finish(chunk)?);
+        let hashes = std::mem::replace(&mut self.hashes, Vec::with_capacity(accepted + accepted / 10));
+        let [raw_schema, events_schema, quarantine_schema] = &self.schemas;
+        Ok(DecodedChunk {
+            from: chunk.from.clone(),
+            shard: chunk.shard.clone(),
+            to: chunk.to.clone(),
+            raw: batch(raw_schema, self.raw.finish(chunk)?)?,
+            events: batch(events_schema, events)?,
+            message_hashes: hashes,
+            quarantine: batch(quarantine_schema, self.quarantine.finish(chunk, contract)?)?,
+        })
+    }
+}
+
+fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    RecordBatch::try_new(schema.clone(), columns)
+        .map_err(|e| Error::bug("the decoder's columns are not those of the table").because(e))
+}
