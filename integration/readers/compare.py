@@ -1,0 +1,156 @@
+"""Asks icefold, DuckDB, PyIceberg and Spark the same questions of a warehouse's tables and compares the answers.
+
+Prints what they said as JSON, {engine: {table: {snapshot: figures}}}; `figures.py` explains the figures. The current
+snapshot of each table is always asked for, older ones by `--snapshot`. Engines must agree with one another in everything,
+and with the figures in `--expect` ({table: {snapshot: some of the figures}}; `current` may stand for a snapshot) in all
+that stands there.
+
+Exit status: 0 they agree, 1 they differ (a line for each difference on standard error), 2 something failed.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from figures import TABLES, JsonNumber
+from warehouse import Warehouse
+
+ICEFOLD = "icefold"
+OTHERS = ("duckdb", "pyiceberg", "spark")
+CURRENT = "current"
+AGREE, DIFFER, FAILED = 0, 1, 2
+# Enough to see a pattern; a table that is wrong altogether differs in every figure.
+MAX_DIFFERENCES_SHOWN = 40
+
+
+def main() -> int:
+    """Asks, prints, compares."""
+    arguments = parse_arguments()
+    warehouse = Warehouse(arguments.warehouse)
+    questions = list(plan_questions(warehouse, arguments))
+    with ThreadPoolExecutor(len(arguments.engine)) as pool:
+        asked = [pool.submit(ask, engine, warehouse, questions, arguments.json_number) for engine in arguments.engine]
+        answers = dict(zip(arguments.engine, (future.result() for future in asked), strict=True))
+    failed = [f"{engine}: {answer}" for engine, answer in answers.items() if isinstance(answer, str)]
+    if failed:
+        print("\n".join(failed), file=sys.stderr)
+        return FAILED
+    json.dump(answers, sys.stdout, indent=2)
+    print()
+    found = list(compare(answers, with_ids(arguments.expect, warehouse)))
+    for line in found[:MAX_DIFFERENCES_SHOWN]:
+        print(line, file=sys.stderr)
+    if len(found) > MAX_DIFFERENCES_SHOWN:
+        print(f"… and {len(found) - MAX_DIFFERENCES_SHOWN} more differences", file=sys.stderr)
+    return DIFFER if found else AGREE
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("warehouse", type=Path, help="folder that holds catalog.db")
+    parser.add_argument("--table", action="append", choices=TABLES, help="ask only this table; may be repeated")
+    parser.add_argument("--snapshot", action="append", default=[], metavar="TABLE=ID", help="ask an older snapshot too")
+    parser.add_argument("--engine", action="append", choices=OTHERS, help="ask only this engine; may be repeated")
+    parser.add_argument("--icefold", metavar="BINARY", help="ask icefold too, through this binary; the others are measured by it")
+    parser.add_argument("--expect", type=read_json, default={}, metavar="FILE", help="figures that must come out")
+    parser.add_argument(
+        "--json-number", type=JsonNumber.parse, metavar="TABLE.COLUMN.KEY", help="add up this number inside a JSON column"
+    )
+    arguments = parser.parse_args()
+    arguments.engine = arguments.engine or list(OTHERS)
+    if arguments.icefold:
+        os.environ["ICEFOLD_BINARY"] = arguments.icefold
+        arguments.engine.insert(0, ICEFOLD)
+    arguments.table = arguments.table or list(TABLES)
+    return arguments
+
+
+def read_json(file: str) -> dict:
+    """Reads a file given on the command line."""
+    return json.loads(Path(file).read_text())
+
+
+def plan_questions(warehouse: Warehouse, arguments: argparse.Namespace):
+    """Lists (table, key in the answer, snapshot to ask for or None for the current one)."""
+    current = {table: warehouse.current_snapshot(table) for table in arguments.table}
+    for table, snapshot in current.items():
+        if snapshot is not None:
+            yield TABLES[table], str(snapshot), None
+    for text in arguments.snapshot:
+        table, snapshot = text.split("=", 1)
+        if int(snapshot) != current.get(table):
+            yield TABLES[table], snapshot, int(snapshot)
+
+
+def ask(engine: str, warehouse: Warehouse, questions: list, json_number: JsonNumber | None) -> dict | str:
+    """Asks one engine everything; returns its answers, or in words what went wrong."""
+    answers: dict = {}
+    doing = "start"
+    try:
+        reader = importlib.import_module(f"read_with_{engine}").Reader()
+        try:
+            for table, key, snapshot in questions:
+                doing = f"read `{table.name}` at snapshot {key}"
+                figures = reader.figures(warehouse, table, snapshot, json_number)
+                answers.setdefault(table.name, {})[key] = figures
+        finally:
+            reader.close()
+    except Exception:  # noqa: BLE001 - engines raise their own kinds; all of them are answers worth showing
+        return f"could not {doing}\n{traceback.format_exc()}"
+    return answers
+
+
+def with_ids(expect: dict, warehouse: Warehouse) -> dict:
+    """Puts the id of a table's current snapshot where the expectation says `current`."""
+    return {
+        table: {
+            str(warehouse.current_snapshot(table)) if snapshot == CURRENT else snapshot: figures
+            for snapshot, figures in snapshots.items()
+        }
+        for table, snapshots in expect.items()
+    }
+
+
+def compare(answers: dict[str, dict], expect: dict):
+    """Yields a line for each figure in which an engine differs from what is expected, or from the first engine."""
+    first, *others = answers
+    for engine in others:
+        yield from differences(answers[first], answers[engine], first, engine)
+        # The other direction finds what only this engine has.
+        for path in sorted(paths(answers[engine]) - paths(answers[first])):
+            yield f"{' / '.join(path)}: only {engine} has it"
+    for engine, answer in answers.items():
+        yield from differences(expect, answer, "expected", engine)
+
+
+def differences(left, right, left_name: str, right_name: str, path: tuple = ()):
+    """Walks two answers side by side; everything on the left must be on the right and equal."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key, value in left.items():
+            if key in right:
+                yield from differences(value, right[key], left_name, right_name, (*path, key))
+            else:
+                yield f"{' / '.join((*path, key))}: {left_name} has {json.dumps(value)}, {right_name} has nothing"
+    elif left != right:
+        yield f"{' / '.join(path)}: {left_name} {json.dumps(left)}, {right_name} {json.dumps(right)}"
+
+
+def paths(answer, path: tuple = ()) -> set[tuple]:
+    """Lists the paths of all figures."""
+    if not isinstance(answer, dict):
+        return {path}
+    return set().union(*(paths(value, (*path, key)) for key, value in answer.items()))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, LookupError, ValueError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        sys.exit(FAILED)
