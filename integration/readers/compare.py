@@ -102,7 +102,9 @@ def ask(engine: str, warehouse: Warehouse, questions: list, json_number: JsonNum
         finally:
             reader.close()
     except Exception:  # noqa: BLE001 - engines raise their own kinds; all of them are answers worth showing
-        return f"could not {doing}\n{traceback.format_exc()}"
+        lines = traceback.format_exc().splitlines()
+        # Spark's Java frames bury the message.
+        return "\n".join([f"could not {doing}", *(line for line in lines if not line.startswith("\tat "))])
     return answers
 
 

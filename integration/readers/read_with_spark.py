@@ -49,10 +49,13 @@ def start_spark(scratch: str, settings: dict[str, str] | None = None) -> SparkSe
     classpath = os.environ.get("ICEFOLD_READERS_CLASSPATH")
     if not classpath:
         raise RuntimeError("run this with the launcher that `integration/readers/setup` prints")
+    sqlite_folder, sqlite_library = os.path.split(os.environ["ICEFOLD_READERS_SQLITE_LIBRARY"])
     builder = SparkSession.builder.master("local[2]").appName("icefold-readers")
     settings = {
         "spark.driver.extraClassPath": classpath,
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={scratch}",
+        "spark.driver.extraJavaOptions": (
+            f"-Duser.timezone=UTC -Dorg.sqlite.lib.path={sqlite_folder} -Dorg.sqlite.lib.name={sqlite_library}"
+        ),
         "spark.driver.memory": "2g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -22,6 +22,8 @@ from warehouse import CATALOG, NAMESPACE
 ROWS_PER_SNAPSHOT = 500
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 DAYS = 3
+# Without it Spark would delete by rewriting files, which is no test of delete files.
+PROPERTIES = {"write.delete.mode": "merge-on-read"}
 
 
 def main(folder: Path) -> None:
@@ -34,7 +36,9 @@ def main(folder: Path) -> None:
         schema = iceberg_schema(table)
         time_id = schema.find_field(table.time).field_id
         day = PartitionField(source_id=time_id, field_id=1000, transform=DayTransform(), name=f"{table.time}_day")
-        iceberg = catalog.create_table(f"{NAMESPACE}.{table.name}", schema, partition_spec=PartitionSpec(day))
+        iceberg = catalog.create_table(
+            f"{NAMESPACE}.{table.name}", schema, partition_spec=PartitionSpec(day), properties=PROPERTIES
+        )
         for _ in range(2):
             iceberg.append(rows(table, iceberg.schema().as_arrow(), chance))
 
