@@ -56,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("warehouse", type=Path, help="folder that holds catalog.db")
     parser.add_argument("--table", action="append", choices=TABLES, help="ask only this table; may be repeated")
     parser.add_argument("--snapshot", action="append", default=[], metavar="TABLE=ID", help="ask an older snapshot too")
+    parser.add_argument("--oldest", action="store_true", help="ask the oldest snapshot kept of each table too")
     parser.add_argument("--engine", action="append", choices=OTHERS, help="ask only this engine; may be repeated")
     parser.add_argument("--icefold", metavar="BINARY", help="ask icefold too, through this binary; the others are measured by it")
     parser.add_argument("--expect", type=read_json, default={}, metavar="FILE", help="figures that must come out")
@@ -82,10 +83,11 @@ def plan_questions(warehouse: Warehouse, arguments: argparse.Namespace):
     for table, snapshot in current.items():
         if snapshot is not None:
             yield TABLES[table], str(snapshot), None
-    for text in arguments.snapshot:
-        table, snapshot = text.split("=", 1)
-        if int(snapshot) != current.get(table):
-            yield TABLES[table], snapshot, int(snapshot)
+    older = {(table, int(snapshot)) for table, snapshot in (text.split("=", 1) for text in arguments.snapshot)}
+    if arguments.oldest:
+        older |= {(table, warehouse.snapshots(table)[0]) for table in arguments.table if current[table] is not None}
+    for table, snapshot in sorted(older - set(current.items())):
+        yield TABLES[table], str(snapshot), snapshot
 
 
 def ask(engine: str, warehouse: Warehouse, questions: list, json_number: JsonNumber | None) -> dict | str:

@@ -3,6 +3,7 @@
     foreign.py WAREHOUSE ACT...
 
     set-properties       PyIceberg sets a property of its own on every table
+    check-properties     fails when a table has lost that property
     append-and-delete    PyIceberg appends rows to every table and deletes them again: two snapshots, the same rows
     compact              Spark rewrites the data files and manifests of `events`
     delete-rows          Spark deletes the events of one type with position deletes
@@ -50,6 +51,14 @@ def set_properties(warehouse: Warehouse, _spark: "Spark") -> None:
             transaction.set_properties(dict([PROPERTY]))
 
 
+def check_properties(warehouse: Warehouse, _spark: "Spark") -> None:
+    """Looks whether the property is still there."""
+    key, value = PROPERTY
+    for table in with_pyiceberg(warehouse):
+        if table.properties.get(key) != value:
+            sys.exit(f"`{'.'.join(table.name())}` has lost the property `{key}`; it has {table.properties}")
+
+
 def append_and_delete(warehouse: Warehouse, _spark: "Spark") -> None:
     """Puts snapshots on top that leave the rows as they were."""
     for table in with_pyiceberg(warehouse):
@@ -85,6 +94,7 @@ def delete_rows(_warehouse: Warehouse, spark: "Spark") -> None:
 
 ACTS = {
     "set-properties": set_properties,
+    "check-properties": check_properties,
     "append-and-delete": append_and_delete,
     "compact": compact,
     "delete-rows": delete_rows,

@@ -41,7 +41,7 @@ class Reader:
             ran = subprocess.run([*command, sql], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
             if ran.returncode != 0:
                 raise RuntimeError(f"`icefold query` ended with {ran.returncode}: {ran.stderr.strip()}\n{sql}")
-            return [tuple(row.get(f"c{i}") for i in range(columns)) for row in json.loads(ran.stdout)]
+            return [tuple(row.get(f"c{i}") for i in range(columns)) for row in map(json.loads, ran.stdout.splitlines())]
 
         return from_sql(table, Source(table.name, query), DIALECT, json_number)
 

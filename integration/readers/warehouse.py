@@ -39,6 +39,11 @@ class Warehouse:
         snapshot = self.metadata(table).get("current-snapshot-id")
         return None if snapshot in (None, -1) else snapshot
 
+    def snapshots(self, table: str) -> list[int]:
+        """Returns the ids of the snapshots that are kept, oldest first."""
+        kept = sorted(self.metadata(table).get("snapshots", []), key=lambda s: s["sequence-number"])
+        return [snapshot["snapshot-id"] for snapshot in kept]
+
 
 def local_path(uri: str) -> Path:
     """Turns a URI into a path; Hadoop writes `file:/x` where others write `file:///x`."""
