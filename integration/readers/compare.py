@@ -17,12 +17,13 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from figures import TABLES, JsonNumber
+from figures import CANNOT, TABLES, JsonNumber
 from warehouse import Warehouse
 
 ICEFOLD = "icefold"
 OTHERS = ("duckdb", "pyiceberg", "spark")
 CURRENT = "current"
+NOTHING = "nothing"
 AGREE, DIFFER, FAILED = 0, 1, 2
 # Enough to see a pattern; a table that is wrong altogether differs in every figure.
 MAX_DIFFERENCES_SHOWN = 40
@@ -122,34 +123,26 @@ def with_ids(expect: dict, warehouse: Warehouse) -> dict:
 
 
 def compare(answers: dict[str, dict], expect: dict):
-    """Yields a line for each figure in which an engine differs from what is expected, or from the first engine."""
-    first, *others = answers
-    for engine in others:
-        yield from differences(answers[first], answers[engine], first, engine)
-        # The other direction finds what only this engine has.
-        for path in sorted(paths(answers[engine]) - paths(answers[first])):
-            yield f"{' / '.join(path)}: only {engine} has it"
-    for engine, answer in answers.items():
-        yield from differences(expect, answer, "expected", engine)
+    """Yields a line for each figure that is not the same everywhere."""
+    said = {engine: flat(answer) for engine, answer in answers.items()}
+    expected = flat(expect)
+    for path in sorted(set(expected).union(*said.values())):
+        values = {engine: figures.get(path, NOTHING) for engine, figures in said.items()}
+        if path in expected:
+            values = {"expected": expected[path], **values}
+        given = [value for value in values.values() if value != CANNOT]
+        if any(value != given[0] for value in given):
+            yield f"{' / '.join(path)}: " + ", ".join(f"{who} {value}" for who, value in values.items())
 
 
-def differences(left, right, left_name: str, right_name: str, path: tuple = ()):
-    """Walks two answers side by side; everything on the left must be on the right and equal."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        for key, value in left.items():
-            if key in right:
-                yield from differences(value, right[key], left_name, right_name, (*path, key))
-            else:
-                yield f"{' / '.join((*path, key))}: {left_name} has {json.dumps(value)}, {right_name} has nothing"
-    elif left != right:
-        yield f"{' / '.join(path)}: {left_name} {json.dumps(left)}, {right_name} {json.dumps(right)}"
-
-
-def paths(answer, path: tuple = ()) -> set[tuple]:
-    """Lists the paths of all figures."""
+def flat(answer, path: tuple = ()) -> dict[tuple, object]:
+    """Turns nested figures into {path: figure}."""
     if not isinstance(answer, dict):
-        return {path}
-    return set().union(*(paths(value, (*path, key)) for key, value in answer.items()))
+        return {path: answer}
+    figures = {}
+    for key, value in answer.items():
+        figures |= flat(value, (*path, key))
+    return figures
 
 
 if __name__ == "__main__":

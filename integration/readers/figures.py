@@ -12,6 +12,8 @@ The figures of one table at one snapshot are plain JSON:
     filtered                       rows under filters that engines prune files by: equality with the greatest text of a
                                    column (a bound that was cut must not hide it), null, one day
 
+An engine that has no words for a question answers `CANNOT`, which agrees with everything.
+
 Reading the same number by different roads (all rows, manifests only, a pruned scan) is the point: statistics in a
 manifest that are wrong lose rows in silence.
 """
@@ -22,6 +24,7 @@ from datetime import date
 from decimal import Decimal
 
 MICROS_PER_DAY = 86_400_000_000
+CANNOT = "cannot say"
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,15 @@ class JsonNumber:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How an SQL engine spells what differs between engines; every function takes a column's name."""
+    """How an SQL engine spells what differs between engines; every function takes a column's name.
+
+    `binary_bytes` is None where the engine cannot tell the length of a binary.
+    """
 
     micros: Callable[[str], str]
     day: Callable[[str], str]
     text_bytes: Callable[[str], str]
-    binary_bytes: Callable[[str], str]
+    binary_bytes: Callable[[str], str] | None
     json_decimal: Callable[[str, str], str]
     timestamp: Callable[[int], str]
     literal: Callable[[str], str]
@@ -174,11 +180,14 @@ def whole_scan(table: Table, source: Source, dialect: Dialect, json_number: Json
     expressions |= {("sums", c): f"sum(abs({dialect.micros(c)}) % {MICROS_PER_DAY})" for c in table.timestamps}
     expressions |= {("non_null", c): f"count({c})" for c in table.columns}
     expressions |= {("bytes", c): f"sum({dialect.text_bytes(c)})" for c in table.texts}
-    expressions |= {("bytes", c): f"sum({dialect.binary_bytes(c)})" for c in table.binaries}
+    if dialect.binary_bytes:
+        expressions |= {("bytes", c): f"sum({dialect.binary_bytes(c)})" for c in table.binaries}
     if asked(json_number, table):
         expressions[("json_number",)] = f"sum({dialect.json_decimal(json_number.column, json_number.key)})"
     figures = nested(zip(expressions, source.one(list(expressions.values())), strict=True))
     figures["json_number"] = decimal_text(figures.get("json_number"))
+    if not dialect.binary_bytes:
+        figures["bytes"] |= dict.fromkeys(table.binaries, CANNOT)
     return figures
 
 

@@ -11,7 +11,8 @@ DIALECT = Dialect(
     micros=lambda time: f"CAST({time} AS BIGINT)",
     day=lambda time: f"to_char({time}, '%Y-%m-%d')",
     text_bytes=lambda text: f"octet_length({text})",
-    binary_bytes=lambda binary: f"octet_length({binary})",
+    # DataFusion's octet_length takes texts only, and a payload need not be one.
+    binary_bytes=None,
     # DataFusion has no JSON functions; the key must not stand inside a nested object too.
     json_decimal=lambda column, key: (
         f"CAST((regexp_match({column}, '\"{key}\": *(-?[0-9]+([.][0-9]+)?)'))[1] AS DECIMAL(18, 6))"
