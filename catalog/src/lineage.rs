@@ -79,9 +79,11 @@ fn place_of(metadata: &TableMetadata, id: i64, sequence: i64) -> Place {
         }
         oldest = Some(snapshot);
     }
+    let expired = metadata.snapshot_by_id(id).is_none();
     match oldest {
-        // The chain breaks off, by expiry, while still younger than the checkpoint: it lay further down.
-        Some(s) if s.parent_snapshot_id().is_some() && s.sequence_number() > sequence => Place::Expired,
+        // The chain breaks off, by expiry, while still younger than the checkpoint: it lay further down. Whether the last
+        // one still names its parent says nothing: Iceberg Java leaves the id of an expired parent, PyIceberg blanks it.
+        Some(s) if expired && s.sequence_number() > sequence => Place::Expired,
         _ => Place::RolledBack,
     }
 }

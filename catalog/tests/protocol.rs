@@ -157,6 +157,38 @@ async fn the_checkpoint_survives_expiry_of_its_snapshot_and_foreign_commits_on_t
     commit(&world, &append(&world, &table, 10, 20).await).await;
 }
 
+#[tokio::test]
+async fn an_expired_parent_whose_id_was_blanked_is_no_roll_back() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let own = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let own_id = own.metadata().current_snapshot_id().expect("snapshot");
+    foreign_append(&world, &own).await;
+    foreign_rewrite(&world, |metadata| {
+        // As PyIceberg 0.12 expires: the child of what is gone becomes a root.
+        let snapshots = metadata["snapshots"].as_array_mut().expect("snapshots");
+        snapshots.retain(|s| s["snapshot-id"] != own_id);
+        for s in snapshots.iter_mut().filter_map(|s| s.as_object_mut()) {
+            s.remove("parent-snapshot-id");
+        }
+        metadata["snapshot-log"].as_array_mut().expect("log").retain(|entry| entry["snapshot-id"] != own_id);
+    })
+    .await;
+    let table = world.warehouse.load("events").await.expect("load");
+    assert_eq!(table.progress().await.expect("progress").checkpoint.next(&ShardId::new("s")), Offset::new("f", 10));
+    commit(&world, &append(&world, &table, 10, 20).await).await;
+}
+
+/// What another engine does to the metadata file in ways that `iceberg`'s builder has no words for.
+async fn foreign_rewrite(world: &World, change: impl FnOnce(&mut serde_json::Value)) {
+    let table = world.warehouse.load("events").await.expect("load");
+    let mut metadata = serde_json::to_value(&**table.metadata()).expect("json");
+    change(&mut metadata);
+    let location = format!("memory:///w/icefold/events/metadata/rewritten-{}.metadata.json", rand_suffix());
+    table.store().write_new(&location, vec![metadata.to_string().into()]).await.expect("write");
+    world.warehouse.repoint("events", &location).await.expect("repoint");
+}
+
 /// What another engine does through the standard metadata operations, one compare-and-swap.
 async fn foreign_update(
     world: &World,

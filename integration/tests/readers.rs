@@ -1,0 +1,251 @@
+//! Other engines read icefold's tables and commit on top of them: DuckDB, PyIceberg and Spark with Iceberg Java.
+//!
+//! The engines live behind scripts in `integration/readers`; `setup` installs them the first time (see `docs/readers.md`).
+//! icefold takes part as its real binary, which must have been built: `cargo build --release -p icefold`. Nothing is
+//! skipped: what is missing fails the test and says how to get it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const EVENTS: u64 = 20_000;
+const FILES: usize = 4;
+/// Small enough for several snapshots of each table.
+const COMMIT_BYTES: &str = "2000000";
+/// The number inside `properties` that engines add up; `generate` says what comes out.
+const JSON_NUMBER: &str = "events.properties.revenue";
+const TABLES: [&str; 3] = ["raw_events", "events", "quarantine"];
+
+#[test]
+fn other_engines_agree_with_icefold_now_and_at_older_snapshots() {
+    let scene = Scene::new();
+    scene.offer(0..FILES / 2);
+    scene.ingest();
+    // What icefold says of these snapshots now is what everybody must say of them later.
+    let then = scene.agreed(&["--engine", "duckdb"]);
+    let mut expect = then["icefold"].clone();
+
+    scene.offer(FILES / 2..FILES);
+    scene.ingest();
+    scene.icefold(["verify"]);
+    let older: Vec<String> = TABLES.iter().flat_map(|t| snapshot_options(&expect[t], t)).collect();
+    for (table, figures) in scene.expectation() {
+        expect[table]["current"] = figures;
+    }
+    let file = scene.write("expect.json", &expect);
+    let options = ["--oldest", "--expect", &file].into_iter().chain(older.iter().map(String::as_str));
+    let now = scene.agreed(&options.collect::<Vec<_>>());
+    for table in TABLES {
+        let asked = now["spark"][table].as_object().expect("figures by snapshot").len();
+        assert!(asked >= 2, "`{table}` was read at {asked} snapshot, an older one too was meant");
+    }
+}
+
+#[test]
+fn a_figure_that_differs_is_reported() {
+    let scene = Scene::new();
+    scene.offer(0..1);
+    scene.ingest();
+    let rows = scene.count("events");
+    let expect = scene.write("expect.json", &json!({ "events": { "current": { "rows": rows + 1 } } }));
+    let differences =
+        scene.compare(&["--engine", "duckdb", "--expect", &expect]).expect_err("one row too many is asked");
+    assert!(differences.contains(&format!("rows: expected {}, icefold {rows}, duckdb {rows}", rows + 1)), "{differences}");
+}
+
+#[test]
+fn ingest_continues_exactly_once_on_top_of_commits_of_other_engines() {
+    let scene = Scene::new();
+    scene.offer(0..FILES / 2);
+    scene.ingest();
+    let before = scene.counts();
+
+    // Snapshots of PyIceberg and Spark come on top, then every snapshot of ours is expired.
+    scene.foreign(&["set-properties", "append-and-delete", "compact"]);
+    let on_top = scene.foreign(&["expire"]);
+    assert_eq!(scene.counts(), before, "rows as they were");
+    scene.ingest();
+    assert_eq!(scene.counts(), before, "nothing new was offered");
+    assert_eq!(scene.foreign(&["check-properties"]), on_top, "nothing new makes no snapshot");
+
+    scene.offer(FILES / 2..FILES);
+    scene.ingest();
+    let expected = scene.expectation().into_iter().map(|(table, figures)| (table, figures["rows"].as_u64()));
+    let counted = scene.counts().into_iter().map(|(table, rows)| (table, Some(rows)));
+    assert_eq!(counted.collect::<BTreeMap<_, _>>(), expected.collect());
+    scene.icefold(["verify"]);
+    scene.foreign(&["check-properties"]);
+
+    // Position deletes of Spark: everybody sees the same rows, and the stream goes on behind them.
+    scene.foreign(&["delete-rows"]);
+    let all = scene.agreed(&[]);
+    let left = only_snapshot(&all["icefold"]["events"]);
+    assert_eq!(left["by_group"].get("identify"), None, "deleted by Spark");
+    scene.ingest();
+    assert_eq!(json!(scene.count("events")), left["rows"], "what another engine deleted does not come back");
+}
+
+/// A warehouse, a source folder that files are offered in, and the launcher of the engines.
+struct Scene {
+    folder: TempDir,
+    python: PathBuf,
+}
+
+impl Scene {
+    /// Generates the events; no file is offered yet.
+    fn new() -> Self {
+        let scene = Scene { folder: TempDir::new().expect("temporary folder"), python: launcher() };
+        fs::create_dir(scene.path("source")).expect("source folder");
+        let (events, files) = (EVENTS.to_string(), FILES.to_string());
+        scene.icefold(["generate", &events, "--seed", "7", "--files", &files, "--out", &scene.text("generated")]);
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().expect("temporary folders have UTF-8 names").to_owned()
+    }
+
+    /// Puts generated files, by their place in name order, into the source folder.
+    fn offer(&self, places: Range<usize>) {
+        let entries = fs::read_dir(self.path("generated")).expect("generated folder");
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("entry").path()).collect();
+        files.retain(|path| !file_name(path).starts_with('_'));
+        files.sort();
+        assert_eq!(files.len(), FILES, "{files:?}");
+        for file in &files[places] {
+            fs::copy(file, self.path("source").join(file_name(file))).expect("copy");
+        }
+    }
+
+    /// Runs icefold on the warehouse; it must succeed. Returns what it printed.
+    fn icefold<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
+        let mut command = Command::new(binary());
+        command.arg("--warehouse").arg(self.path("warehouse")).arg("--quiet").args(arguments);
+        // A settings file of whoever runs the test must not change what is tested.
+        succeed(command.current_dir(self.folder.path()))
+    }
+
+    fn ingest(&self) {
+        self.icefold(["ingest", &self.text("source"), "--commit-bytes", COMMIT_BYTES]);
+    }
+
+    fn count(&self, table: &str) -> u64 {
+        let sql = format!("SELECT count(*) AS n FROM {table}");
+        let row: Value =
+            serde_json::from_str(&self.icefold(["query", "--format", "json", &sql])).expect("one JSON row");
+        row["n"].as_u64().expect("a count")
+    }
+
+    fn counts(&self) -> BTreeMap<&'static str, u64> {
+        TABLES.iter().map(|table| (*table, self.count(table))).collect()
+    }
+
+    /// What `generate` promised, in the words of `compare.py`.
+    fn expectation(&self) -> BTreeMap<&'static str, Value> {
+        let text = fs::read(self.path("generated/_expectation.json")).expect("expectation");
+        let of: Value = serde_json::from_slice(&text).expect("JSON");
+        let cents = of["revenue_cents"].as_u64().expect("revenue");
+        let events = json!({
+            "rows": of["unique_valid"],
+            "distinct_ids": of["unique_valid"],
+            "by_group": of["by_type"],
+            "json_number": format!("{}.{:02}0000", cents / 100, cents % 100),
+        });
+        BTreeMap::from([
+            ("events", events),
+            ("raw_events", json!({ "rows": of["events"] })),
+            ("quarantine", json!({ "rows": of["malformed"] })),
+        ])
+    }
+
+    /// Asks icefold and the other engines; `Err` holds the differences.
+    fn compare(&self, options: &[&str]) -> Result<Value, String> {
+        let mut command = Command::new(&self.python);
+        command.arg(scripts().join("compare.py")).arg(self.path("warehouse")).arg("--icefold").arg(binary());
+        let output = run(command.args(["--json-number", JSON_NUMBER]).args(options));
+        match output.status.code() {
+            Some(0) => Ok(serde_json::from_slice(&output.stdout).expect("figures as JSON")),
+            Some(1) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            _ => panic!("compare.py failed:\n{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// Asks icefold and the other engines, who must agree.
+    fn agreed(&self, options: &[&str]) -> Value {
+        self.compare(options).unwrap_or_else(|differences| panic!("engines differ:\n{differences}"))
+    }
+
+    /// Lets other engines commit; returns the tables' current snapshots.
+    fn foreign(&self, acts: &[&str]) -> Value {
+        let mut command = Command::new(&self.python);
+        let printed = succeed(command.arg(scripts().join("foreign.py")).arg(self.path("warehouse")).args(acts));
+        serde_json::from_str(&printed).expect("snapshot ids as JSON")
+    }
+
+    /// Writes JSON beside the warehouse and returns its path.
+    fn write(&self, name: &str, value: &Value) -> String {
+        fs::write(self.path(name), value.to_string()).expect("write");
+        self.text(name)
+    }
+}
+
+/// Options that ask for the snapshots for which there are figures.
+fn snapshot_options(figures: &Value, table: &str) -> Vec<String> {
+    let ids = figures.as_object().into_iter().flat_map(|snapshots| snapshots.keys());
+    ids.flat_map(|id| ["--snapshot".to_owned(), format!("{table}={id}")]).collect()
+}
+
+/// The figures of the only snapshot that was asked for.
+fn only_snapshot(figures: &Value) -> &Value {
+    figures.as_object().and_then(|snapshots| snapshots.values().next()).expect("the current snapshot")
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("readers")
+}
+
+/// The binary that was built into the same folder as this test.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("path of the test");
+    let binary = test.ancestors().nth(2).expect("target/release/deps/readers").join("icefold");
+    assert!(binary.is_file(), "`{}` is missing; run `cargo build --release -p icefold` first", binary.display());
+    binary
+}
+
+/// Installs the engines if need be and returns the launcher that runs Python with them.
+fn launcher() -> PathBuf {
+    PathBuf::from(succeed(&mut Command::new(scripts().join("setup"))).trim())
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|e| panic!("cannot start {:?}: {e}", command.get_program()))
+}
+
+/// Runs to a good end and returns standard output; otherwise fails with all that was said.
+fn succeed(command: &mut Command) -> String {
+    let output = run(command);
+    let arguments: Vec<&OsStr> = command.get_args().collect();
+    assert!(
+        output.status.success(),
+        "{:?} {arguments:?} ended with {}\n{}{}",
+        command.get_program(),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
