@@ -7,7 +7,7 @@
 //! * floats: a bound of zero stands for the zero of either sign;
 //! * old writers rounded times before 1970 towards zero, so partition ranges there begin one unit earlier.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
@@ -17,10 +17,10 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use iceberg::spec::{Literal, PrimitiveLiteral, TableMetadata, Transform};
+use iceberg::spec::{Datum, Literal, PrimitiveLiteral, TableMetadata, Transform};
+use icefold_catalog::LiveFile;
 
 use crate::columns::Columns;
-use crate::files::LiveFile;
 use crate::scalar::scalar;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -56,7 +56,7 @@ impl FileBounds<'_> {
         if kind.is_floating() && file.file.nan_value_counts().get(&id) != Some(&0) {
             return Bounds::default();
         }
-        let metric = |bounds: &std::collections::HashMap<i32, iceberg::spec::Datum>| {
+        let metric = |bounds: &HashMap<i32, Datum>| {
             bounds.get(&id).and_then(|datum| scalar(datum.literal(), kind))
         };
         let lower = metric(file.file.lower_bounds()).map(|bound| with_zero_of_sign(bound, -0.0));

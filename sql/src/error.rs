@@ -44,7 +44,7 @@ fn unwrap_ours(error: DataFusionError) -> Result<Error, DataFusionError> {
 }
 
 /// Copies kind, message and context of an error that is shared; its causes stay behind.
-fn copy(ours: &Error) -> Error {
+pub(crate) fn copy(ours: &Error) -> Error {
     let copied = Error::new(ours.kind(), ours.message());
     ours.context().iter().fold(copied, |error, (key, value)| error.with(key, value))
 }

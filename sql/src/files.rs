@@ -5,40 +5,89 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use iceberg::spec::DataFile;
-use icefold_core::Result;
+use iceberg::spec::SnapshotRef;
+use icefold_catalog::{LiveFile, LoadedTable, Store};
+use icefold_core::{Error, Result};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-/// A file that the snapshot names, with what the manifests say of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LiveFile {
-    /// The file.
-    pub file: DataFile,
-    /// Partition spec that it was written with.
-    pub spec_id: i32,
-    /// Snapshot that added it.
-    pub snapshot_id: i64,
-    /// Age of its rows: deletes apply to what is older.
-    pub data_sequence_number: i64,
-    /// Age of the file itself.
-    pub file_sequence_number: i64,
-}
-
-/// The files of one snapshot.
-///
-/// The list never changes: implementations may cache it, and each call returns the same files.
+/// The files of one snapshot: the same ones at each call.
 #[async_trait]
-pub trait SnapshotFiles: Debug + Send + Sync {
+pub(crate) trait SnapshotFiles: Debug + Send + Sync {
     /// Lists data and delete files.
-    async fn live_files(&self) -> Result<Arc<Vec<LiveFile>>>;
-
-    /// Returns where in the store the file with the absolute `uri` is.
-    fn object_path(&self, uri: &str) -> Result<Path>;
+    async fn live_files(&self) -> Result<Vec<LiveFile>>;
 
     /// Returns the store that holds the files.
-    fn object_store(&self) -> Arc<dyn ObjectStore>;
+    fn place(&self) -> &Place;
+}
 
-    /// Returns the name under which the store is registered with DataFusion.
-    fn object_store_url(&self) -> ObjectStoreUrl;
+/// The store that holds the files, under the name by which it is registered with DataFusion.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    store: Store,
+    url: ObjectStoreUrl,
+}
+
+impl Place {
+    /// Takes a store.
+    ///
+    /// # Errors
+    /// `Bug` when the root of the store is more than a scheme and a bucket.
+    pub(crate) fn new(store: Store) -> Result<Self> {
+        let root = store.object_store_url();
+        let url = ObjectStoreUrl::parse(root.as_str())
+            .map_err(|e| Error::bug(format!("the store's root `{root}` is no name for DataFusion")).because(e))?;
+        Ok(Place { store, url })
+    }
+
+    /// Returns where in the store the file with the absolute `uri` is.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it lies outside.
+    pub(crate) fn path(&self, uri: &str) -> Result<Path> {
+        self.store.object_path(uri)
+    }
+
+    /// Returns the store.
+    pub(crate) fn object_store(&self) -> Arc<dyn ObjectStore> {
+        self.store.object_store()
+    }
+
+    /// Returns the name of the store.
+    pub(crate) fn url(&self) -> &ObjectStoreUrl {
+        &self.url
+    }
+}
+
+/// The files of a snapshot of a table of the catalog.
+#[derive(Debug)]
+pub(crate) struct CatalogFiles {
+    table: LoadedTable,
+    snapshot: Option<SnapshotRef>,
+    place: Place,
+}
+
+impl CatalogFiles {
+    /// Takes a table at a snapshot; `None` for a table without one.
+    ///
+    /// # Errors
+    /// As [`Place::new`].
+    pub(crate) fn new(table: LoadedTable, snapshot: Option<SnapshotRef>) -> Result<Self> {
+        let place = Place::new(table.store().clone())?;
+        Ok(CatalogFiles { table, snapshot, place })
+    }
+}
+
+#[async_trait]
+impl SnapshotFiles for CatalogFiles {
+    async fn live_files(&self) -> Result<Vec<LiveFile>> {
+        match &self.snapshot {
+            Some(snapshot) => self.table.live_files(snapshot).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{Result, ScalarValue, Statistics};
@@ -18,6 +18,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{DataFile, DataFileFormat};
+use icefold_catalog::LiveFile;
 use icefold_core::Error;
 use object_store::ObjectMeta;
 
@@ -25,7 +26,7 @@ use crate::columns::Columns;
 use crate::deletes::{Scope, ScopedDelete};
 use crate::error::external;
 use crate::field_ids::FieldIdAdapterFactory;
-use crate::files::{LiveFile, SnapshotFiles};
+use crate::files::Place;
 use crate::split::split;
 
 /// Constant columns behind the file's own: the sequence number and the scope of the file.
@@ -41,6 +42,8 @@ pub(crate) struct ScanFile {
     /// Sequence number and scope, for deletes.
     age: i64,
     scope: Scope,
+    /// What is known of the file's own columns, deletes not counted.
+    statistics: Option<Arc<Statistics>>,
 }
 
 impl ScanFile {
@@ -48,38 +51,50 @@ impl ScanFile {
     ///
     /// # Errors
     /// `InvalidInput` when it is not Parquet.
-    pub(crate) fn of_data(store: &dyn SnapshotFiles, live: &LiveFile, scope: Scope) -> Result<Self> {
+    pub(crate) fn of_data(place: &Place, live: &LiveFile, scope: Scope) -> Result<Self> {
         if live.file.file_format() != DataFileFormat::Parquet {
             return Err(external(
                 Error::invalid(format!("data files of format `{}` cannot be queried", live.file.file_format()))
                     .with("file", live.file.file_path()),
             ));
         }
-        let file = partitioned_file(store, &live.file)?;
+        let file = partitioned_file(place, &live.file)?;
         let row_group_offsets = live.file.split_offsets().unwrap_or_default().to_vec();
-        Ok(ScanFile { file, row_group_offsets, age: live.data_sequence_number, scope })
+        Ok(ScanFile { file, row_group_offsets, age: live.data_sequence_number, scope, statistics: None })
     }
 
     /// Takes a delete file, whose format was checked.
     ///
     /// # Errors
     /// When its path is not one of the store.
-    pub(crate) fn of_delete(store: &dyn SnapshotFiles, delete: &ScopedDelete) -> Result<Self> {
+    pub(crate) fn of_delete(place: &Place, delete: &ScopedDelete) -> Result<Self> {
         let live = &delete.file;
-        let file = partitioned_file(store, &live.file)?;
-        Ok(ScanFile { file, row_group_offsets: Vec::new(), age: live.data_sequence_number, scope: delete.scope })
+        let file = partitioned_file(place, &live.file)?;
+        Ok(ScanFile { file, row_group_offsets: Vec::new(), age: live.data_sequence_number, scope: delete.scope, statistics: None })
     }
 
-    fn with_constants(mut self) -> Self {
-        let values = vec![ScalarValue::Int64(Some(self.age)), ScalarValue::Int32(Some(self.scope))];
-        self.file = self.file.with_partition_values(values);
+    /// Tells the reader what is known of the columns of the scan.
+    pub(crate) fn with_statistics(mut self, statistics: Statistics) -> Self {
+        self.statistics = Some(Arc::new(statistics));
+        self
+    }
+
+    fn finish(mut self, with_constants: bool) -> Self {
+        if with_constants {
+            let values = vec![ScalarValue::Int64(Some(self.age)), ScalarValue::Int32(Some(self.scope))];
+            self.file = self.file.with_partition_values(values);
+        }
+        if let Some(statistics) = self.statistics.take() {
+            // Adds those of the constants, so it comes after them.
+            self.file = self.file.with_statistics(statistics);
+        }
         self
     }
 }
 
-fn partitioned_file(store: &dyn SnapshotFiles, file: &DataFile) -> Result<PartitionedFile> {
+fn partitioned_file(place: &Place, file: &DataFile) -> Result<PartitionedFile> {
     Ok(PartitionedFile::new_from_meta(ObjectMeta {
-        location: store.object_path(file.file_path()).map_err(external)?,
+        location: place.path(file.file_path()).map_err(external)?,
         // Files never change under their name, so any fixed time will do for the footer cache.
         last_modified: chrono::DateTime::UNIX_EPOCH,
         size: file.file_size_in_bytes(),
@@ -95,7 +110,7 @@ pub(crate) struct ParquetScan {
     pub(crate) files: Vec<ScanFile>,
     constants: Vec<FieldRef>,
     projection: Option<Vec<usize>>,
-    statistics: Option<Statistics>,
+    is_exact: bool,
     limit: Option<usize>,
     has_name_mapping: bool,
 }
@@ -108,7 +123,7 @@ impl ParquetScan {
             files,
             constants: Vec::new(),
             projection: None,
-            statistics: None,
+            is_exact: true,
             limit: None,
             has_name_mapping: false,
         }
@@ -120,7 +135,6 @@ impl ParquetScan {
             Arc::new(Field::new(AGE_COLUMN, DataType::Int64, false)),
             Arc::new(Field::new(SCOPE_COLUMN, DataType::Int32, false)),
         ];
-        self.files = self.files.into_iter().map(ScanFile::with_constants).collect();
         self
     }
 
@@ -130,9 +144,9 @@ impl ParquetScan {
         self
     }
 
-    /// Tells the optimizer what is known of all rows together.
-    pub(crate) fn with_statistics(mut self, statistics: Statistics) -> Self {
-        self.statistics = Some(statistics);
+    /// Says whether no row of the files is left out later, so that counts and bounds may stand for answers.
+    pub(crate) fn with_exact_statistics(mut self, is_exact: bool) -> Self {
+        self.is_exact = is_exact;
         self
     }
 
@@ -152,18 +166,20 @@ impl ParquetScan {
     ///
     /// # Errors
     /// When the projection names no column.
-    pub(crate) fn into_exec(self, state: &dyn Session, store: &dyn SnapshotFiles) -> Result<Arc<dyn ExecutionPlan>> {
+    pub(crate) fn into_exec(self, state: &dyn Session, place: &Place) -> Result<Arc<dyn ExecutionPlan>> {
         let adapter = FieldIdAdapterFactory::new(&self.columns, self.has_name_mapping);
         let schema = TableSchema::new(Arc::clone(self.columns.schema()), self.constants);
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
         let options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
-        let statistics = self.statistics.unwrap_or_else(|| Statistics::new_unknown(schema.table_schema()));
+        let with_constants = !schema.table_partition_cols().is_empty();
+        let files: Vec<_> = self.files.into_iter().map(|file| file.finish(with_constants)).collect();
+        let statistics = merge(&files, self.is_exact, schema.table_schema())?;
         let source = ParquetSource::new(schema)
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store.object_store(), cache)));
-        let config = FileScanConfigBuilder::new(store.object_store_url(), Arc::new(source))
-            .with_file_groups(split(self.files, state.config().target_partitions()))
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(place.object_store(), cache)));
+        let config = FileScanConfigBuilder::new(place.url().clone(), Arc::new(source))
+            .with_file_groups(split(files, state.config().target_partitions()))
             .with_statistics(statistics)
             .with_expr_adapter(Some(Arc::new(adapter)))
             .with_limit(self.limit)
@@ -171,4 +187,12 @@ impl ParquetScan {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+/// Returns what is known of all files together; nothing, if one of them is unknown.
+fn merge(files: &[ScanFile], is_exact: bool, schema: &Schema) -> Result<Statistics> {
+    let each: Option<Vec<&Statistics>> = files.iter().map(|file| file.file.statistics.as_deref()).collect();
+    let Some(each) = each else { return Ok(Statistics::new_unknown(schema)) };
+    let all = Statistics::try_merge_iter(each, schema)?;
+    Ok(if is_exact { all } else { all.to_inexact() })
 }

@@ -3,9 +3,9 @@
 use arrow::datatypes::DataType;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use icefold_catalog::LiveFile;
 
 use crate::bounds::{Bounds, FileBounds};
-use crate::files::LiveFile;
 
 /// Returns the statistics of one file, deletes not counted; columns that are not `wanted` stay unknown.
 ///

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, Statistics};
+use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -21,6 +21,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use iceberg::spec::{DataContentType, FormatVersion, SnapshotRef, TableMetadataRef};
+use icefold_catalog::{LiveFile, LoadedTable};
 use icefold_core::Error;
 use tokio::sync::OnceCell;
 
@@ -29,9 +30,9 @@ use crate::columns::Columns;
 use crate::deletes::equality::{EqualityDeletes, KeySet, dropped_key_columns, group_by_key};
 use crate::deletes::exec::DeleteExec;
 use crate::deletes::position::{DeletedPositions, Target};
-use crate::deletes::{DeletePlan, NOWHERE, plan};
+use crate::deletes::{DeletePlan, NOWHERE, ScopedDelete, plan};
 use crate::error::external;
-use crate::files::{LiveFile, SnapshotFiles};
+use crate::files::{CatalogFiles, Place, SnapshotFiles};
 use crate::scan::{ParquetScan, ScanFile};
 use crate::statistics;
 
@@ -45,40 +46,48 @@ pub struct IcefoldTable {
     metadata: TableMetadataRef,
     columns: Columns,
     files: Arc<dyn SnapshotFiles>,
-    listed: OnceCell<Arc<Vec<LiveFile>>>,
+    listed: OnceCell<Vec<LiveFile>>,
 }
 
 impl IcefoldTable {
-    /// Takes a table at `snapshot`, or at its current state when `None` (then with the newest schema).
+    /// Takes a table at snapshot `id`, with the columns it had then, or at its current state for `None`.
     ///
     /// # Errors
-    /// `InvalidInput` when the table has columns that cannot be queried or is of format version 3; `Corrupt` when the
-    /// snapshot names a schema that the table does not have.
-    pub fn new(
-        name: impl Into<String>,
-        metadata: TableMetadataRef,
-        snapshot: Option<&SnapshotRef>,
+    /// `NotFound` for an unknown snapshot, naming the newest; `InvalidInput` when the table has columns that cannot be
+    /// queried or is of format version 3.
+    pub fn of(table: &LoadedTable, id: Option<i64>) -> icefold_core::Result<Self> {
+        let snapshot = table.snapshot(id)?;
+        let files = Arc::new(CatalogFiles::new(table.clone(), snapshot.clone())?);
+        let pinned = snapshot.filter(|_| id.is_some());
+        Self::new(table.name(), table.metadata(), pinned.as_ref(), files)
+    }
+
+    /// As [`IcefoldTable::of`], with the snapshot's files from `files`.
+    pub(crate) fn new(
+        name: &str,
+        metadata: &TableMetadataRef,
+        pinned: Option<&SnapshotRef>,
         files: Arc<dyn SnapshotFiles>,
     ) -> icefold_core::Result<Self> {
-        let name = name.into();
         if metadata.format_version() > FormatVersion::V2 {
             return Err(Error::invalid("tables of format version 3 cannot be queried: icefold reads versions 1 and 2")
-                .with("table", &name));
+                .with("table", name));
         }
-        let schema = match snapshot {
+        let schema = match pinned {
             None => Arc::clone(metadata.current_schema()),
-            Some(snapshot) => snapshot.schema(&metadata).map_err(|e| {
-                Error::corrupt("the snapshot's schema is missing")
-                    .with("table", &name)
+            Some(snapshot) => snapshot.schema(metadata).map_err(|e| {
+                Error::corrupt("the schema of the snapshot is missing")
+                    .with("table", name)
                     .with("snapshot", snapshot.snapshot_id())
                     .because(e)
             })?,
         };
-        let columns = Columns::of_table(&name, &schema)?;
-        Ok(IcefoldTable { name, metadata, columns, files, listed: OnceCell::new() })
+        let columns = Columns::of_table(name, &schema)?;
+        let metadata = Arc::clone(metadata);
+        Ok(IcefoldTable { name: name.to_owned(), metadata, columns, files, listed: OnceCell::new() })
     }
 
-    async fn live_files(&self) -> Result<&Arc<Vec<LiveFile>>> {
+    async fn live_files(&self) -> Result<&Vec<LiveFile>> {
         self.listed.get_or_try_init(|| self.files.live_files()).await.map_err(external)
     }
 
@@ -150,58 +159,63 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     async fn into_exec(self) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = self.files().await?;
         let keys = group_by_key(&self.deletes.equality).map_err(external)?;
-        let table = &self.table.columns;
-        let dropped = dropped_key_columns(&self.table.metadata, table, keys.keys().flatten()).map_err(external)?;
-        let columns = table.and(dropped);
+        let metadata = &self.table.metadata;
+        let dropped = dropped_key_columns(metadata, &self.table.columns, keys.keys().flatten()).map_err(external)?;
+        let columns = self.table.columns.and(dropped);
         let (constants, width) = (columns.len(), self.projection.len());
         let mut projection = self.projection.clone();
         let mut sets = Vec::with_capacity(keys.len());
         for (ids, deletes) in &keys {
             sets.push(self.key_set(&columns, &mut projection, ids, deletes)?);
         }
-        let statistics = self.statistics(&columns, &files)?;
-        let mut scan = ParquetScan::new(columns, files)
+        let mut scan = ParquetScan::new(columns.clone(), self.files(&columns).await?)
             .with_limit(self.limit)
-            .with_name_mapping(self.table.metadata.properties().contains_key(NAME_MAPPING));
+            .with_exact_statistics(self.deletes.is_empty())
+            .with_name_mapping(metadata.properties().contains_key(NAME_MAPPING));
         let mut equality = None;
         if !sets.is_empty() {
             equality = Some(Arc::new(EqualityDeletes::new(sets, projection.len())));
             projection.extend([constants, constants + 1]);
             scan = scan.with_delete_constants();
         }
-        let exec = scan
-            .with_statistics(statistics)
-            .with_projection(projection)
-            .into_exec(self.state, self.table.files.as_ref())?;
+        let exec = scan.with_projection(projection).into_exec(self.state, self.place())?;
         if self.deletes.is_empty() {
             return Ok(exec);
         }
         Ok(Arc::new(DeleteExec::new(exec, width, equality, self.deletes.position.len())?))
     }
 
+    fn place(&self) -> &Place {
+        self.table.files.place()
+    }
+
     /// Returns the data files, with deleted positions left out.
-    async fn files(&self) -> Result<Vec<ScanFile>> {
-        let store = self.table.files.as_ref();
-        let reachable = self.deletes.scopes.iter().zip(&self.deletes.equalled);
-        let scopes = reachable.map(|(scope, equalled)| if *equalled { *scope } else { NOWHERE });
-        let files: Vec<_> =
-            self.data.iter().zip(scopes).map(|(file, s)| ScanFile::of_data(store, file, s)).collect::<Result<_>>()?;
+    async fn files(&self, columns: &Columns) -> Result<Vec<ScanFile>> {
+        let bounds = self.table.bounds(&self.data);
+        let wanted: Vec<bool> = (0..columns.len()).map(|index| self.projection.contains(&index)).collect();
+        let mut files = Vec::with_capacity(self.data.len());
+        for (index, live) in self.data.iter().enumerate() {
+            let scope = if self.deletes.equalled[index] { self.deletes.scopes[index] } else { NOWHERE };
+            let file = ScanFile::of_data(self.place(), live, scope)?;
+            files.push(file.with_statistics(statistics::of_file(&bounds, live, &wanted)));
+        }
         if self.deletes.position.is_empty() {
             return Ok(files);
         }
-        let hit = files.iter().zip(&self.data).zip(self.deletes.scopes.iter().zip(&self.deletes.positioned));
-        let targets: Vec<_> = hit
-            .filter(|(_, (_, positioned))| **positioned)
-            .map(|((file, live), (scope, _))| Target {
-                file: live,
-                path: file.file.object_meta.location.clone(),
-                scope: *scope,
-            })
-            .collect();
-        let positions = DeletedPositions::read(self.state, store, &self.deletes.position, &targets).await?;
-        positions.apply(self.state, store, files).await
+        let targets = self.targets(&files);
+        let deleted = DeletedPositions::read(self.state, self.place(), &self.deletes.position, &targets).await?;
+        deleted.apply(self.state, self.place(), files).await
+    }
+
+    fn targets(&self, files: &[ScanFile]) -> Vec<Target<'_>> {
+        let hit = (0..files.len()).filter(|index| self.deletes.positioned[*index]);
+        hit.map(|index| Target {
+            file: self.data[index],
+            path: files[index].file.object_meta.location.clone(),
+            scope: self.deletes.scopes[index],
+        })
+        .collect()
     }
 
     /// Plans the read of one set of key columns and adds to `projection` those that it lacks.
@@ -210,11 +224,10 @@ impl Scan<'_> {
         columns: &Columns,
         projection: &mut Vec<usize>,
         ids: &[i32],
-        deletes: &[crate::deletes::ScopedDelete],
+        deletes: &[ScopedDelete],
     ) -> Result<KeySet> {
-        let store = self.table.files.as_ref();
         let indices: Vec<usize> = ids.iter().filter_map(|id| columns.index_of_id(*id)).collect();
-        let files = deletes.iter().map(|delete| ScanFile::of_delete(store, delete)).collect::<Result<Vec<_>>>()?;
+        let files = deletes.iter().map(|delete| ScanFile::of_delete(self.place(), delete)).collect::<Result<_>>()?;
         let scan = ParquetScan::new(columns.project(&indices), files).with_delete_constants();
         let places = indices.into_iter().map(|index| match projection.iter().position(|p| *p == index) {
             Some(place) => place,
@@ -223,18 +236,7 @@ impl Scan<'_> {
                 projection.len() - 1
             }
         });
-        Ok(KeySet {
-            columns: places.collect(),
-            deletes: scan.into_exec(self.state, store)?,
-            files: deletes.len(),
-        })
-    }
-
-    fn statistics(&self, columns: &Columns, _files: &[ScanFile]) -> Result<Statistics> {
-        let bounds = self.table.bounds(&self.data);
-        let wanted: Vec<bool> = (0..self.table.columns.len()).map(|i| self.projection.contains(&i)).collect();
-        let each: Vec<_> = self.data.iter().map(|file| statistics::of_file(&bounds, file, &wanted)).collect();
-        let all = Statistics::try_merge_iter(each.iter(), columns.schema())?;
-        Ok(if self.deletes.is_empty() { all } else { all.to_inexact() })
+        let columns = places.collect();
+        Ok(KeySet { columns, deletes: scan.into_exec(self.state, self.place())?, files: deletes.len() })
     }
 }

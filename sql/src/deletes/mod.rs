@@ -15,9 +15,8 @@ pub(crate) mod position;
 use std::collections::HashMap;
 
 use iceberg::spec::{DataContentType, DataFileFormat, Struct, TableMetadata};
+use icefold_catalog::LiveFile;
 use icefold_core::{Error, Result};
-
-use crate::files::LiveFile;
 
 /// Where a delete reaches: a partition, told apart by a number given for one scan.
 pub(crate) type Scope = i32;
@@ -56,7 +55,7 @@ type Partition<'a> = (i32, &'a Struct);
 ///
 /// # Errors
 /// `InvalidInput` for deletes that cannot be applied: deletion vectors, other formats than Parquet.
-pub(crate) fn plan(metadata: &TableMetadata, data: &[&LiveFile], deletes: &[LiveFile]) -> Result<DeletePlan> {
+pub(crate) fn plan(metadata: &TableMetadata, data: &[&LiveFile], deletes: &[&LiveFile]) -> Result<DeletePlan> {
     let mut scopes: HashMap<Partition<'_>, Scope> = HashMap::new();
     let scope_of_data: Vec<Scope> = data
         .iter()

@@ -17,6 +17,7 @@ use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroup
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::execute_stream;
 use futures::{StreamExt, TryStreamExt};
+use icefold_catalog::LiveFile;
 use icefold_core::Error;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
@@ -25,7 +26,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::{Scope, ScopedDelete};
 use crate::columns::Columns;
 use crate::error::external;
-use crate::files::{LiveFile, SnapshotFiles};
+use crate::files::Place;
 use crate::scan::{ParquetScan, ScanFile};
 
 /// Reserved field ids of a position delete file (Iceberg spec, appendix "reserved field ids").
@@ -64,15 +65,15 @@ impl DeletedPositions {
     /// When a delete file cannot be read, or its rows need more memory than the query may use.
     pub(crate) async fn read(
         state: &dyn Session,
-        store: &dyn SnapshotFiles,
+        place: &Place,
         deletes: &[ScopedDelete],
         targets: &[Target<'_>],
     ) -> Result<Self> {
         let memory = MemoryConsumer::new("position deletes").register(&state.runtime_env().memory_pool);
-        let mut found = Collector::new(store, targets);
-        let scan = delete_file_scan(store, deletes)?;
+        let mut found = Collector::new(place, targets);
+        let scan = delete_file_scan(place, deletes)?;
         if !scan.files.is_empty() {
-            let mut batches = execute_stream(scan.into_exec(state, store)?, state.task_ctx())?;
+            let mut batches = execute_stream(scan.into_exec(state, place)?, state.task_ctx())?;
             while let Some(batch) = batches.next().await {
                 let kept = found.collect(&batch?)?;
                 memory.try_grow(kept * BYTES_PER_POSITION)?;
@@ -88,17 +89,17 @@ impl DeletedPositions {
     pub(crate) async fn apply(
         &self,
         state: &dyn Session,
-        store: &dyn SnapshotFiles,
+        place: &Place,
         files: Vec<ScanFile>,
     ) -> Result<Vec<ScanFile>> {
-        let tasks = files.into_iter().map(|file| self.apply_to(state, store, file));
+        let tasks = files.into_iter().map(|file| self.apply_to(state, place, file));
         futures::stream::iter(tasks).buffered(FOOTERS_AT_A_TIME).try_collect().await
     }
 
-    async fn apply_to(&self, state: &dyn Session, store: &dyn SnapshotFiles, mut file: ScanFile) -> Result<ScanFile> {
+    async fn apply_to(&self, state: &dyn Session, place: &Place, mut file: ScanFile) -> Result<ScanFile> {
         let Some(positions) = self.by_path.get(&file.file.object_meta.location) else { return Ok(file) };
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let footer = DFParquetMetadata::new(store.object_store().as_ref(), &file.file.object_meta)
+        let footer = DFParquetMetadata::new(place.object_store().as_ref(), &file.file.object_meta)
             .with_file_metadata_cache(Some(cache))
             .fetch_metadata()
             .await?;
@@ -115,18 +116,18 @@ fn with_access_plan(
     file.with_extension(plan).with_extension(ReservedMemory(Arc::clone(memory)))
 }
 
-fn delete_file_scan(store: &dyn SnapshotFiles, deletes: &[ScopedDelete]) -> Result<ParquetScan> {
+fn delete_file_scan(place: &Place, deletes: &[ScopedDelete]) -> Result<ParquetScan> {
     let columns = Columns::new(vec![
         (FILE_PATH_ID, Field::new("file_path", DataType::Utf8View, false)),
         (POS_ID, Field::new("pos", DataType::Int64, false)),
     ]);
-    let files = deletes.iter().map(|delete| ScanFile::of_delete(store, delete)).collect::<Result<Vec<_>>>()?;
+    let files = deletes.iter().map(|delete| ScanFile::of_delete(place, delete)).collect::<Result<Vec<_>>>()?;
     Ok(ParquetScan::new(columns, files).with_delete_constants())
 }
 
 /// Sorts deleted rows by data file.
 struct Collector<'a> {
-    store: &'a dyn SnapshotFiles,
+    place: &'a Place,
     targets: HashMap<&'a Path, &'a Target<'a>>,
     by_path: HashMap<Path, Vec<u64>>,
     /// The target of the URI last seen: delete files are sorted by it.
@@ -134,9 +135,9 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(store: &'a dyn SnapshotFiles, targets: &'a [Target<'a>]) -> Self {
+    fn new(place: &'a Place, targets: &'a [Target<'a>]) -> Self {
         let targets = targets.iter().map(|target| (&target.path, target)).collect();
-        Collector { store, targets, by_path: HashMap::new(), last: None }
+        Collector { place, targets, by_path: HashMap::new(), last: None }
     }
 
     /// Takes the rows of a batch (file path, position, sequence number, scope); returns how many apply.
@@ -164,7 +165,7 @@ impl<'a> Collector<'a> {
         match &self.last {
             Some((last, target)) if last == uri => Ok(*target),
             _ => {
-                let path = self.store.object_path(uri).map_err(external)?;
+                let path = self.place.path(uri).map_err(external)?;
                 let target = self.targets.get(&path).copied();
                 self.last = Some((uri.to_owned(), target));
                 Ok(target)
