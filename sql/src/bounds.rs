@@ -56,9 +56,7 @@ impl FileBounds<'_> {
         if kind.is_floating() && file.file.nan_value_counts().get(&id) != Some(&0) {
             return Bounds::default();
         }
-        let metric = |bounds: &HashMap<i32, Datum>| {
-            bounds.get(&id).and_then(|datum| scalar(datum.literal(), kind))
-        };
+        let metric = |bounds: &HashMap<i32, Datum>| bounds.get(&id).and_then(|datum| scalar(datum.literal(), kind));
         let lower = metric(file.file.lower_bounds()).map(|bound| with_zero_of_sign(bound, -0.0));
         let upper = metric(file.file.upper_bounds()).map(|bound| with_zero_of_sign(bound, 0.0));
         if lower.is_some() || upper.is_some() || kind.is_floating() {

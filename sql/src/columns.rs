@@ -63,11 +63,6 @@ impl Columns {
         self.ids.iter().position(|i| *i == id)
     }
 
-    /// Returns the field id of the column with the name.
-    pub(crate) fn id_of_name(&self, name: &str) -> Option<i32> {
-        self.schema.index_of(name).ok().map(|index| self.ids[index])
-    }
-
     /// Returns these columns and behind them `more`.
     pub(crate) fn and(&self, more: Vec<(i32, Field)>) -> Self {
         let own = self.ids.iter().copied().zip(self.schema.fields().iter().map(|f| f.as_ref().clone()));
@@ -133,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_found_by_id_and_by_name() {
+    fn columns_are_found_by_id() {
         let of = |id, name: &str| NestedField::optional(id, name, Type::Primitive(PrimitiveType::Long));
         let columns = Columns::of_table("t", &schema(vec![of(7, "a"), of(3, "b")])).expect("flat");
-        assert_eq!((columns.index_of_id(3), columns.id_of_name("a"), columns.index_of_id(1)), (Some(1), Some(7), None));
+        assert_eq!((columns.index_of_id(3), columns.index_of_id(7), columns.index_of_id(1)), (Some(1), Some(0), None));
         assert_eq!(columns.project(&[1]).ids(), [3]);
     }
 }

@@ -1,7 +1,5 @@
 //! Errors on their way through DataFusion: ours go in whole and come out whole, DataFusion's own get a kind.
 
-use std::error::Error as StdError;
-
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use icefold_core::error::find_in_chain;
@@ -91,13 +89,10 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Wraps a foreign failure met while planning as [`ErrorKind::Corrupt`]: what is stored does not fit together.
-pub(crate) fn corrupt(message: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> DataFusionError {
-    external(Error::corrupt(message).because(cause))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as StdError;
+
     use super::*;
 
     #[test]

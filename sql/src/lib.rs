@@ -20,6 +20,8 @@ mod deletes;
 mod error;
 mod field_ids;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod metadata_tables;
 mod namespace;
 mod scalar;

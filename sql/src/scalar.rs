@@ -30,9 +30,7 @@ pub(crate) fn scalar(value: &PrimitiveLiteral, kind: &DataType) -> Option<Scalar
         (P::UInt128(v), DataType::FixedSizeBinary(16)) => {
             ScalarValue::FixedSizeBinary(16, Some(v.to_be_bytes().to_vec()))
         }
-        (P::Int128(v), DataType::Decimal128(precision, scale)) => {
-            ScalarValue::Decimal128(Some(*v), *precision, *scale)
-        }
+        (P::Int128(v), DataType::Decimal128(precision, scale)) => ScalarValue::Decimal128(Some(*v), *precision, *scale),
         _ => return None,
     })
 }

@@ -70,7 +70,13 @@ impl ScanFile {
     pub(crate) fn of_delete(place: &Place, delete: &ScopedDelete) -> Result<Self> {
         let live = &delete.file;
         let file = partitioned_file(place, &live.file)?;
-        Ok(ScanFile { file, row_group_offsets: Vec::new(), age: live.data_sequence_number, scope: delete.scope, statistics: None })
+        Ok(ScanFile {
+            file,
+            row_group_offsets: Vec::new(),
+            age: live.data_sequence_number,
+            scope: delete.scope,
+            statistics: None,
+        })
     }
 
     /// Tells the reader what is known of the columns of the scan.
@@ -175,9 +181,9 @@ impl ParquetScan {
         let with_constants = !schema.table_partition_cols().is_empty();
         let files: Vec<_> = self.files.into_iter().map(|file| file.finish(with_constants)).collect();
         let statistics = merge(&files, self.is_exact, schema.table_schema())?;
-        let source = ParquetSource::new(schema)
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(place.object_store(), cache)));
+        let source = ParquetSource::new(schema).with_table_parquet_options(options).with_parquet_file_reader_factory(
+            Arc::new(CachedParquetFileReaderFactory::new(place.object_store(), cache)),
+        );
         let config = FileScanConfigBuilder::new(place.url().clone(), Arc::new(source))
             .with_file_groups(split(files, state.config().target_partitions()))
             .with_statistics(statistics)

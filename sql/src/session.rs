@@ -17,7 +17,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use futures::{Stream, StreamExt, TryStreamExt};
-use icefold_catalog::Warehouse;
+use icefold_catalog::{Store, Warehouse};
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -94,14 +94,7 @@ impl QuerySession {
     pub async fn open(warehouse: &Warehouse, settings: SessionSettings) -> Result<Self> {
         settings.validate()?;
         let tables = Arc::new(Namespace::load(warehouse, &settings.pinned).await?);
-        let runtime = runtime(&settings).map_err(from_datafusion)?;
-        let store = warehouse.store();
-        runtime.register_object_store(store.object_store_url(), store.object_store());
-        let state = SessionStateBuilder::new_with_default_features()
-            .with_config(config(&settings, tables.name()))
-            .with_runtime_env(runtime)
-            .build();
-        let context = SessionContext::new_with_state(state);
+        let context = context(config(&settings, tables.name()), &settings, warehouse.store())?;
         context.register_catalog(CATALOG, Arc::new(SessionCatalog(Arc::clone(&tables))));
         for kind in MetadataKind::ALL {
             context.register_udtf(kind.name(), Arc::new(MetadataFunction { kind, tables: Arc::clone(&tables) }));
@@ -142,6 +135,21 @@ impl QuerySession {
     }
 }
 
+/// Makes a DataFusion context that can read from `store`.
+fn context(config: SessionConfig, settings: &SessionSettings, store: &Store) -> Result<SessionContext> {
+    let runtime = runtime(settings).map_err(from_datafusion)?;
+    runtime.register_object_store(store.object_store_url(), store.object_store());
+    let state = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// A context with the settings of a session, but without a warehouse: tables can be registered.
+#[cfg(test)]
+pub(crate) fn context_for_tests(settings: &SessionSettings, store: &Store) -> SessionContext {
+    let config = config(settings, "public").with_create_default_catalog_and_schema(true);
+    context(config, settings, store).expect("context")
+}
+
 fn check_reads_only(statement: &Statement) -> Result<()> {
     match statement {
         Statement::Explain(explain) => check_reads_only(&explain.statement),
@@ -161,7 +169,9 @@ fn check_reads_only(statement: &Statement) -> Result<()> {
 }
 
 fn refuse_change(what: &str) -> Error {
-    Error::invalid(format!("{what} is refused because queries only read: ask with SELECT, EXPLAIN, DESCRIBE or SHOW TABLES"))
+    Error::invalid(format!(
+        "{what} is refused because queries only read: ask with SELECT, EXPLAIN, DESCRIBE or SHOW TABLES"
+    ))
 }
 
 /// Returns the first word of a statement.
@@ -187,10 +197,7 @@ fn config(settings: &SessionSettings, namespace: &str) -> SessionConfig {
 
 fn runtime(settings: &SessionSettings) -> datafusion::common::Result<Arc<RuntimeEnv>> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit_bytes), CONSUMERS_IN_ERROR);
-    RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(pool))
-        .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
-        .build_arc()
+    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_metadata_cache_limit(FOOTER_CACHE_BYTES).build_arc()
 }
 
 /// The result of a query, batch by batch.
@@ -218,3 +225,6 @@ impl Stream for QueryStream {
         self.0.poll_next_unpin(cx).map_err(from_datafusion)
     }
 }
+
+#[cfg(test)]
+mod tests;

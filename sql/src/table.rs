@@ -240,3 +240,6 @@ impl Scan<'_> {
         Ok(KeySet { columns, deletes: scan.into_exec(self.state, self.place())?, files: deletes.len() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,9 @@ pub(crate) fn dropped_key_columns<'a>(
 fn dropped_column(metadata: &TableMetadata, id: i32) -> icefold_core::Result<Field> {
     let newest = metadata.schemas_iter().filter_map(|s| Some((s.schema_id(), s.field_by_id(id)?))).max_by_key(|s| s.0);
     let Some((_, field)) = newest else {
-        return Err(Error::corrupt(format!("an equality delete names the column id `{id}`, which the table never had")));
+        return Err(Error::corrupt(format!(
+            "an equality delete names the column id `{id}`, which the table never had"
+        )));
     };
     let kind = arrow_type(field).ok_or_else(|| {
         Error::invalid(format!("an equality delete on column `{}` of type `{}`", field.name, field.field_type))

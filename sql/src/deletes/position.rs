@@ -150,8 +150,7 @@ impl<'a> Collector<'a> {
                 return Err(external(Error::corrupt("a position delete file has a row without path or position")));
             }
             let Some(target) = self.target(paths.value(row))? else { continue };
-            let applies =
-                target.scope == scopes.value(row) && target.file.data_sequence_number <= ages.value(row);
+            let applies = target.scope == scopes.value(row) && target.file.data_sequence_number <= ages.value(row);
             let Ok(position) = u64::try_from(positions.value(row)) else { continue };
             if applies {
                 self.by_path.entry(target.path.clone()).or_default().push(position);

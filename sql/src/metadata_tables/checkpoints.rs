@@ -34,8 +34,7 @@ pub(super) async fn columns(table: &LoadedTable) -> Result<Vec<ArrayRef>> {
         let progress = table.progress_at(snapshot.snapshot_id()).await?;
         Ok((snapshot, progress))
     });
-    let read: Vec<(SnapshotRef, Progress)> =
-        stream::iter(reads).buffered(CHECKPOINTS_AT_A_TIME).try_collect().await?;
+    let read: Vec<(SnapshotRef, Progress)> = stream::iter(reads).buffered(CHECKPOINTS_AT_A_TIME).try_collect().await?;
     let rows: Vec<_> = read
         .iter()
         .flat_map(|(snapshot, progress)| {

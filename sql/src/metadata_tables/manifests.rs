@@ -35,8 +35,10 @@ pub(super) async fn columns(table: &LoadedTable, snapshot: Option<&Snapshot>) ->
     };
     let each = || manifests.iter();
     let long = |get: fn(&ManifestFile) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(each().map(get))) };
-    let files = |get: fn(&ManifestFile) -> Option<u32>| -> ArrayRef { Arc::new(UInt32Array::from_iter(each().map(get))) };
-    let rows = |get: fn(&ManifestFile) -> Option<u64>| -> ArrayRef { Arc::new(UInt64Array::from_iter(each().map(get))) };
+    let files =
+        |get: fn(&ManifestFile) -> Option<u32>| -> ArrayRef { Arc::new(UInt32Array::from_iter(each().map(get))) };
+    let rows =
+        |get: fn(&ManifestFile) -> Option<u64>| -> ArrayRef { Arc::new(UInt64Array::from_iter(each().map(get))) };
     Ok(vec![
         texts(each().map(|m| &m.manifest_path)),
         texts(each().map(|m| m.content.to_string())),
