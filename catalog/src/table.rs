@@ -197,8 +197,9 @@ impl LoadedTable {
     /// # Errors
     /// As [`LoadedTable::manifest_entries`].
     pub async fn live_files(&self, snapshot: &Snapshot) -> Result<Vec<LiveFile>> {
-        let manifests: Vec<ManifestFile> = self.manifests(snapshot).await?.into_iter().filter(has_live_files).collect();
-        let reads = manifests.iter().map(|m| self.manifest_entries(m));
+        let manifests = self.manifests(snapshot).await?.into_iter().filter(has_live_files);
+        // Futures that own their manifest, so that the whole is `Send` for every lifetime (behind `async_trait`).
+        let reads = manifests.map(|m| async move { self.manifest_entries(&m).await });
         let read: Vec<Vec<LiveFile>> = stream::iter(reads).buffered(MANIFEST_READ_CONCURRENCY).try_collect().await?;
         Ok(read.into_iter().flatten().collect())
     }

@@ -1,1 +1,35 @@
-//! x
+//! SQL over icefold's tables: DataFusion with a table provider of our own.
+//!
+//! ```text
+//! QuerySession ─▶ Namespace ─▶ IcefoldTable ─▶ ParquetScan ─▶ DataSourceExec (DataFusion's Parquet reader)
+//!                     │             └─▶ deletes ─────────────▶ DeleteExec above it
+//!                     └─▶ MetadataTable: snapshots, files, manifests, checkpoints
+//! ```
+//!
+//! * [`session`]: what users of the crate see. `namespace`: the names that a query can use.
+//! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
+//! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
+//! * `deletes`: which delete files apply to which data files (invariant D1), and applying them.
+//! * `metadata_tables`: the metadata as tables.
+//!
+//! Nothing here writes.
+
+mod bounds;
+mod columns;
+mod deletes;
+mod error;
+mod field_ids;
+mod files;
+#[cfg(test)]
+mod fixture;
+mod metadata_tables;
+mod namespace;
+mod scalar;
+mod scan;
+pub mod session;
+mod split;
+mod statistics;
+pub mod table;
+
+pub use session::{QuerySession, QueryStream, SessionSettings};
+pub use table::IcefoldTable;

@@ -1,0 +1,230 @@
+//! A session: the tables of a warehouse at fixed versions, and SQL over them.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use futures::{Stream, StreamExt, TryStreamExt};
+use icefold_catalog::{Store, Warehouse};
+use icefold_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::error::from_datafusion;
+use crate::metadata_tables::{MetadataFunction, MetadataKind};
+use crate::namespace::{CATALOG, Namespace, SessionCatalog};
+
+/// Bytes of Parquet footers kept between the queries of a session.
+const FOOTER_CACHE_BYTES: usize = 64 << 20;
+
+/// Largest consumers of memory that an error about the memory limit names.
+const CONSUMERS_IN_ERROR: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
+
+/// The least memory with which sorting and joining can make progress.
+const MIN_MEMORY_BYTES: usize = 16 << 20;
+
+/// How a session reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// Parts of a query that run at the same time; by default as many as the machine has cores.
+    pub target_partitions: usize,
+    /// Memory that the queries of the session may use together for sorting, grouping, joining and deleted rows, in
+    /// bytes; what does not fit goes to the system's temporary folder where it can.
+    pub memory_limit_bytes: usize,
+    /// Tables to read at an older snapshot: table name to snapshot id.
+    pub pinned: BTreeMap<String, i64>,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        SessionSettings {
+            target_partitions: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            // Enough to group ten million keys, and half of what the smallest common machine has.
+            memory_limit_bytes: 1 << 30,
+            pinned: BTreeMap::new(),
+        }
+    }
+}
+
+impl SessionSettings {
+    /// Checks that the settings make sense.
+    ///
+    /// # Errors
+    /// `InvalidInput`, naming key, value and remedy.
+    pub fn validate(&self) -> Result<()> {
+        if self.target_partitions == 0 {
+            return Err(Error::invalid("`target_partitions` is 0: set it to the number of cores to use, at least 1"));
+        }
+        if self.memory_limit_bytes < MIN_MEMORY_BYTES {
+            return Err(Error::invalid(format!(
+                "`memory_limit_bytes` is {}: set it to at least {MIN_MEMORY_BYTES}",
+                self.memory_limit_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// SQL over the tables of a warehouse, read-only.
+///
+/// All queries see the versions of the tables that were current when the session was opened.
+pub struct QuerySession {
+    context: SessionContext,
+    tables: Arc<Namespace>,
+}
+
+impl QuerySession {
+    /// Loads every table of the warehouse, each under its name and under `<namespace>.<name>`.
+    ///
+    /// # Errors
+    /// `NotFound` when a table or snapshot to be pinned does not exist, `InvalidInput` for settings that make no sense;
+    /// errors of the catalog. A table that cannot be queried is no error until a query names it.
+    pub async fn open(warehouse: &Warehouse, settings: SessionSettings) -> Result<Self> {
+        settings.validate()?;
+        let tables = Arc::new(Namespace::load(warehouse, &settings.pinned).await?);
+        let context = context(config(&settings, tables.name()), &settings, warehouse.store())?;
+        context.register_catalog(CATALOG, Arc::new(SessionCatalog(Arc::clone(&tables))));
+        for kind in MetadataKind::ALL {
+            context.register_udtf(kind.name(), Arc::new(MetadataFunction { kind, tables: Arc::clone(&tables) }));
+        }
+        Ok(QuerySession { context, tables })
+    }
+
+    /// Plans one `SELECT` (or `EXPLAIN`, `SHOW TABLES`, `DESCRIBE`) and starts it. Batches come as they are ready; dropping the
+    /// stream ends the query.
+    ///
+    /// # Errors
+    /// `InvalidInput` for SQL that is wrong or would change something, `NotFound` for an unknown table, and why a table
+    /// cannot be read.
+    pub async fn query(&self, sql: &str) -> Result<QueryStream> {
+        let plan = self.plan(sql).await?;
+        let frame = DataFrame::new(self.context.state(), plan);
+        Ok(QueryStream(frame.execute_stream().await.map_err(from_datafusion)?))
+    }
+
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect).map_err(from_datafusion)?;
+        check_reads_only(&statement)?;
+        for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
+            if let Some(name) = self.tables.own_name(&reference)
+                && self.tables.find(name)?.is_none()
+                && !state.table_functions().contains_key(name)
+            {
+                return Err(self.tables.unknown(name));
+            }
+        }
+        let plan = state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        // Catches what only planning shows, for example `SELECT … INTO`.
+        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reading.verify_plan(&plan).map_err(|e| refuse_change("this statement").because(e))?;
+        Ok(plan)
+    }
+}
+
+/// Makes a DataFusion context that can read from `store`.
+fn context(config: SessionConfig, settings: &SessionSettings, store: &Store) -> Result<SessionContext> {
+    let runtime = runtime(settings).map_err(from_datafusion)?;
+    runtime.register_object_store(store.object_store_url(), store.object_store());
+    let state = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// A context with the settings of a session, but without a warehouse: tables can be registered.
+#[cfg(test)]
+pub(crate) fn context_for_tests(settings: &SessionSettings, store: &Store) -> SessionContext {
+    let config = config(settings, "public").with_create_default_catalog_and_schema(true);
+    context(config, settings, store).expect("context")
+}
+
+fn check_reads_only(statement: &Statement) -> Result<()> {
+    match statement {
+        Statement::Explain(explain) => check_reads_only(&explain.statement),
+        Statement::Statement(inner) => match inner.as_ref() {
+            ast::Statement::Query(_)
+            | ast::Statement::ShowTables { .. }
+            | ast::Statement::ShowColumns { .. }
+            | ast::Statement::ShowFunctions { .. }
+            | ast::Statement::ExplainTable { .. } => Ok(()),
+            ast::Statement::Explain { statement, .. } => {
+                check_reads_only(&Statement::Statement(Box::new(statement.as_ref().clone())))
+            }
+            other => Err(refuse_change(&verb(other))),
+        },
+        other => Err(refuse_change(&verb(other))),
+    }
+}
+
+fn refuse_change(what: &str) -> Error {
+    Error::invalid(format!(
+        "{what} is refused because queries only read: ask with SELECT, EXPLAIN, DESCRIBE or SHOW TABLES"
+    ))
+}
+
+/// Returns the first word of a statement.
+fn verb(statement: &impl std::fmt::Display) -> String {
+    let text = statement.to_string();
+    format!("`{}`", text.split_whitespace().next().unwrap_or("this"))
+}
+
+fn config(settings: &SessionSettings, namespace: &str) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(settings.target_partitions)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, namespace)
+        .with_information_schema(true);
+    let options = config.options_mut();
+    // Rows that a filter rejects cost only the columns of the filter: events carry wide columns of JSON.
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    // The scan deals out its files itself, by row groups.
+    options.optimizer.repartition_file_scans = false;
+    config
+}
+
+fn runtime(settings: &SessionSettings) -> datafusion::common::Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit_bytes), CONSUMERS_IN_ERROR);
+    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_metadata_cache_limit(FOOTER_CACHE_BYTES).build_arc()
+}
+
+/// The result of a query, batch by batch.
+pub struct QueryStream(SendableRecordBatchStream);
+
+impl QueryStream {
+    /// Returns the columns of the result.
+    pub fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    /// Reads the result to its end.
+    ///
+    /// # Errors
+    /// What went wrong while the query ran.
+    pub async fn into_batches(self) -> Result<Vec<RecordBatch>> {
+        self.try_collect().await
+    }
+}
+
+impl Stream for QueryStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx).map_err(from_datafusion)
+    }
+}
+
+#[cfg(test)]
+mod tests;
