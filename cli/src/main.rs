@@ -1,1 +1,62 @@
-fn main() {}
+//! The command line of icefold, and the only place that reads arguments, environment and settings files.
+//!
+//! * [`arguments`]: every command and option.
+//! * [`commands`]: what each command does.
+//! * [`generate`]: realistic events with an exact account of them.
+//! * [`exit`], [`failure`]: exit codes and how errors are told.
+//! * [`output`], [`progress`], [`figures`]: what is printed.
+
+mod arguments;
+mod commands;
+mod exit;
+mod failure;
+mod figures;
+mod generate;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use exit::Exit;
+use icefold_core::Result;
+use output::Output;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let output = Output { json: arguments.global.json, quiet: arguments.global.quiet };
+    match run(&arguments, output) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) if failure::is_closed_pipe(&error) => ExitCode::from(Exit::Done.code()),
+        Err(error) => {
+            eprint!("{}", if output.json { failure::json(&error) } else { failure::text(&error) });
+            ExitCode::from(Exit::of(error.kind()).code())
+        }
+    }
+}
+
+fn run(arguments: &Arguments, output: Output) -> Result<Exit> {
+    match &arguments.command {
+        Command::Generate(generate) => commands::generate::run(generate, output),
+        Command::Completions { shell } => commands::completions::run(*shell, output),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Tells a mistake in the arguments, or the help that was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() && wants_json {
+        let first_line = error.to_string();
+        let message = first_line.trim_start_matches("error: ").trim_end().to_owned();
+        eprint!("{}", failure::json(&icefold_core::Error::invalid(message)));
+        return ExitCode::from(Exit::Invalid.code());
+    }
+    // A closed standard output is no failure of ours.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { Exit::Invalid.code() } else { Exit::Done.code() })
+}

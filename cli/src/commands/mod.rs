@@ -1,0 +1,4 @@
+//! One module for each command: it reads arguments and settings, calls the library crates and prints.
+
+pub(crate) mod completions;
+pub(crate) mod generate;
