@@ -3,17 +3,21 @@
 //! * [`arguments`]: every command and option.
 //! * [`commands`]: what each command does.
 //! * [`generate`]: realistic events with an exact account of them.
+//! * [`config`]: defaults, file, environment and options merged. [`session`]: one run. [`logging`]: the log.
 //! * [`exit`], [`failure`]: exit codes and how errors are told.
 //! * [`output`], [`progress`], [`figures`]: what is printed.
 
 mod arguments;
 mod commands;
+mod config;
 mod exit;
 mod failure;
 mod figures;
 mod generate;
+mod logging;
 mod output;
 mod progress;
+mod session;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,7 @@ use clap::Parser;
 use exit::Exit;
 use icefold_core::Result;
 use output::Output;
+use session::Session;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = Output { json: arguments.global.json, quiet: arguments.global.quiet };
+    logging::start(&arguments.global);
     match run(&arguments, output) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) if failure::is_closed_pipe(&error) => ExitCode::from(Exit::Done.code()),
@@ -40,9 +46,23 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, output: Output) -> Result<Exit> {
+    let begin = |more| Session::begin(&arguments.global, more);
     match &arguments.command {
         Command::Generate(generate) => commands::generate::run(generate, output),
         Command::Completions { shell } => commands::completions::run(*shell, output),
+        Command::Config => commands::config::run(&begin(vec![])?),
+        Command::Tables => {
+            let session = begin(vec![])?;
+            session.block_on(commands::tables::list(&session))
+        }
+        Command::Snapshots(snapshots) => {
+            let session = begin(vec![])?;
+            session.block_on(commands::tables::snapshots(&session, snapshots))
+        }
+        Command::Checkpoint(checkpoint) => {
+            let session = begin(vec![])?;
+            session.block_on(commands::checkpoint::run(&session, checkpoint))
+        }
         _ => Ok(Exit::Done),
     }
 }

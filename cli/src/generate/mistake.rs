@@ -26,6 +26,8 @@ pub(crate) enum Mistake {
     EmptyMessageId,
     /// `messageId` is a number.
     NumericMessageId,
+    /// Two `messageId` in one event.
+    TwoMessageIds,
     /// Neither `anonymousId` nor `userId`.
     NoIdentity,
     /// `userId` is an object.
@@ -61,6 +63,7 @@ impl Mistake {
         Mistake::NoMessageId,
         Mistake::EmptyMessageId,
         Mistake::NumericMessageId,
+        Mistake::TwoMessageIds,
         Mistake::NoIdentity,
         Mistake::ObjectUserId,
         Mistake::ArrayContext,
@@ -86,6 +89,7 @@ impl Mistake {
             Mistake::NoMessageId => "no messageId",
             Mistake::EmptyMessageId => "empty messageId",
             Mistake::NumericMessageId => "numeric messageId",
+            Mistake::TwoMessageIds => "two messageIds",
             Mistake::NoIdentity => "neither anonymousId nor userId",
             Mistake::ObjectUserId => "userId is an object",
             Mistake::ArrayContext => "context is an array",
@@ -136,6 +140,7 @@ impl Mistake {
             Mistake::NoMessageId => remove(line, "messageId")?,
             Mistake::EmptyMessageId => replace(line, "messageId", r#""""#)?,
             Mistake::NumericMessageId => replace(line, "messageId", "1768435200123")?,
+            Mistake::TwoMessageIds => insert(line, "{", r#""messageId":"retry-1","#)?,
             Mistake::NoIdentity => {
                 let device = remove(line, "anonymousId");
                 remove(line, "userId").or(device)?;
