@@ -43,17 +43,17 @@ fn the_later_layer_wins() {
 #[test]
 fn unknown_keys_are_refused_with_the_nearest_known_one() {
     insta::assert_snapshot!(message(config("warehose = 'x'", &[], &[], &[])), @"unknown key `warehose` in FILE did you mean `warehouse`?");
-    insta::assert_snapshot!(message(config("[writer]\ncommit_bites = 1", &[], &[], &[])), @"");
-    insta::assert_snapshot!(message(config("", &[("ICEFOLD_S3_ENDPONT", "x")], &[], &[])), @"");
-    insta::assert_snapshot!(message(config("", &[], &[], &["colour=red"])), @"");
+    insta::assert_snapshot!(message(config("[writer]\ncommit_bites = 1", &[], &[], &[])), @"unknown key `writer.commit_bites` in FILE did you mean `writer.commit_bytes`?");
+    insta::assert_snapshot!(message(config("", &[("ICEFOLD_S3_ENDPONT", "x")], &[], &[])), @"environment variable `ICEFOLD_S3_ENDPONT` sets nothing: did you mean `ICEFOLD_S3_ENDPOINT`?");
+    insta::assert_snapshot!(message(config("", &[], &[], &["colour=red"])), @"unknown key `colour` in --set: `icefold config` lists the keys");
 }
 
 #[test]
 fn wrong_values_are_refused_with_what_is_expected() {
     insta::assert_snapshot!(message(config("[writer]\ncores = 'two'", &[], &[], &[])), @r#"`writer.cores` is "two" in FILE expected a whole number"#);
-    insta::assert_snapshot!(message(config("", &[("ICEFOLD_S3_ALLOW_HTTP", "maybe")], &[], &[])), @"");
-    insta::assert_snapshot!(message(config("[retention]\nnewest_snapshots = 1", &[], &[], &[])), @"");
-    insta::assert_snapshot!(message(config("", &[], &[], &["writer.cores"])), @"");
+    insta::assert_snapshot!(message(config("", &[("ICEFOLD_S3_ALLOW_HTTP", "maybe")], &[], &[])), @r#"`s3.allow_http` is "maybe" in ICEFOLD_S3_ALLOW_HTTP: expected true or false"#);
+    insta::assert_snapshot!(message(config("[retention]\nnewest_snapshots = 1", &[], &[], &[])), @"retention.newest_snapshots is below 2: the current snapshot and its parent must stay");
+    insta::assert_snapshot!(message(config("", &[], &[], &["writer.cores"])), @"--set `writer.cores` is no KEY=VALUE");
 }
 
 #[test]
