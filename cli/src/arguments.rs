@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::GivenOption;
 use crate::generate::Compression;
 
 /// Fold a stream of events into Apache Iceberg tables, exactly once
@@ -190,6 +191,15 @@ pub(crate) struct IngestArguments {
     /// Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_interval: Option<u64>,
+}
+
+impl IngestArguments {
+    /// Returns the settings that the options stand for.
+    pub(crate) fn settings(&self) -> Vec<GivenOption> {
+        let bytes = self.commit_bytes.map(|n| ("writer.commit_bytes", n.to_string(), "--commit-bytes"));
+        let seconds = self.commit_interval.map(|n| ("writer.commit_interval_seconds", n.to_string(), "--commit-interval"));
+        bytes.into_iter().chain(seconds).collect()
+    }
 }
 
 /// What a line of input is.

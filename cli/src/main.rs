@@ -16,15 +16,16 @@ mod figures;
 mod generate;
 mod logging;
 mod output;
+mod process;
 mod progress;
 mod session;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, BenchCommand, Command};
 use clap::Parser;
 use exit::Exit;
-use icefold_core::Result;
+use icefold_core::{Error, Result};
 use output::Output;
 use session::Session;
 
@@ -48,22 +49,33 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, output: Output) -> Result<Exit> {
     let begin = |more| Session::begin(&arguments.global, more);
     match &arguments.command {
+        Command::Demo(demo) => commands::demo::run(&arguments.global, demo),
         Command::Generate(generate) => commands::generate::run(generate, output),
         Command::Completions { shell } => commands::completions::run(*shell, output),
+        Command::Bench(BenchCommand::Ingest { events }) => commands::bench::ingest::run(*events, output),
         Command::Config => commands::config::run(&begin(vec![])?),
-        Command::Tables => {
-            let session = begin(vec![])?;
-            session.block_on(commands::tables::list(&session))
+        Command::Ingest(ingest) => {
+            let session = begin(ingest.settings())?;
+            session.block_on(commands::ingest::run(&session, ingest))
         }
-        Command::Snapshots(snapshots) => {
+        other => {
             let session = begin(vec![])?;
-            session.block_on(commands::tables::snapshots(&session, snapshots))
+            session.block_on(on_tables(&session, other))
         }
-        Command::Checkpoint(checkpoint) => {
-            let session = begin(vec![])?;
-            session.block_on(commands::checkpoint::run(&session, checkpoint))
-        }
-        _ => Ok(Exit::Done),
+    }
+}
+
+/// Commands that read tables.
+async fn on_tables(session: &Session, command: &Command) -> Result<Exit> {
+    match command {
+        Command::Tables => commands::tables::list(session).await,
+        Command::Snapshots(arguments) => commands::tables::snapshots(session, arguments).await,
+        Command::Checkpoint(arguments) => commands::checkpoint::run(session, arguments).await,
+        Command::Query(arguments) => commands::query::run(session, arguments).await,
+        Command::Quarantine(arguments) => commands::quarantine::run(session, arguments.command.as_ref()).await,
+        Command::Verify(arguments) => commands::verify::run(session, arguments).await,
+        Command::Bench(BenchCommand::Commit { commits }) => commands::bench::commit::run(session, *commits).await,
+        other => Err(Error::bug(format!("`{other:?}` is no command on tables"))),
     }
 }
 

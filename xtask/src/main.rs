@@ -77,10 +77,10 @@ fn lint(_: &[String]) -> Outcome {
 fn sim(arguments: &[String]) -> Outcome {
     let mut command = test_of("simulation");
     if let Some(seeds) = arguments.first() {
-        command.env("SIM_SEEDS", seeds);
+        command.env("ICEFOLD_SIM_SEEDS", seeds);
     }
     if let Some(first) = arguments.get(1) {
-        command.env("SIM_FIRST_SEED", first);
+        command.env("ICEFOLD_SIM_FROM", first);
     }
     step("simulation", command)
 }

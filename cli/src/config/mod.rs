@@ -5,7 +5,7 @@
 //! * [`nearest`]: the known key that an unknown one resembles.
 //! * [`show`]: the result in print, secrets hidden.
 //!
-//! The keys are those of the library crates' `Settings`: the catalog's at the top, the writer's under `writer`.
+//! The keys are those of the library crates' `Settings`: the catalog's at the top, the others under their names.
 
 mod layers;
 mod nearest;
@@ -15,6 +15,7 @@ mod sources;
 use std::path::Path;
 
 use icefold_core::{Error, Result};
+use icefold_writer::decode::DecodeSettings;
 use serde_json::Value;
 
 use layers::Layers;
@@ -27,6 +28,10 @@ const DEFAULT_FILE: &str = "icefold.toml";
 pub(crate) const CONFIG_VARIABLE: &str = "ICEFOLD_CONFIG";
 /// Variable with the filter of the log.
 pub(crate) const LOG_VARIABLE: &str = "ICEFOLD_LOG";
+/// Variable with a place at which crash tests end the process.
+pub(crate) const FAIL_POINT_VARIABLE: &str = "ICEFOLD_FAIL_POINT";
+/// Variables that are no settings, and beginnings of those that the project's tests use.
+const OTHER_VARIABLES: &[&str] = &[CONFIG_VARIABLE, LOG_VARIABLE, FAIL_POINT_VARIABLE, "ICEFOLD_BINARY", "ICEFOLD_SIM_"];
 
 /// The settings of all crates.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) catalog: icefold_catalog::Settings,
     /// How the writer batches, deduplicates and encodes.
     pub(crate) writer: icefold_writer::Settings,
+    /// Limits of the decoder.
+    pub(crate) decode: DecodeSettings,
 }
 
 /// The settings in force, and where each value comes from.
@@ -43,6 +50,13 @@ pub(crate) struct Config {
     /// The values.
     pub(crate) settings: Settings,
     layers: Layers,
+}
+
+impl Config {
+    /// Returns whether nobody has set `key`.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        self.layers.entries().any(|(known, _, origin)| known == key && *origin == Origin::Default)
+    }
 }
 
 /// A value given by an option: key, value, name of the option.
@@ -72,6 +86,7 @@ pub(crate) fn load(
     let settings = settings(layers.values().clone())?;
     settings.catalog.validate()?;
     settings.writer.validate()?;
+    settings.decode.validate()?;
     Ok(Config { settings, layers })
 }
 
@@ -80,6 +95,7 @@ fn defaults() -> Result<Value> {
     let mut tree = tree(&icefold_catalog::Settings::default())?;
     if let Value::Object(keys) = &mut tree {
         keys.insert("writer".to_owned(), self::tree(&icefold_writer::Settings::default())?);
+        keys.insert("decode".to_owned(), self::tree(&DecodeSettings::default())?);
     }
     Ok(tree)
 }
@@ -89,11 +105,13 @@ fn tree(settings: &impl serde::Serialize) -> Result<Value> {
 }
 
 fn settings(mut tree: Value) -> Result<Settings> {
-    let writer = tree.as_object_mut().and_then(|keys| keys.remove("writer")).unwrap_or_default();
+    let mut section = |name| tree.as_object_mut().and_then(|keys| keys.remove(name)).unwrap_or_default();
+    let (writer, decode) = (section("writer"), section("decode"));
     let refused = |e: serde_json::Error| Error::invalid(format!("a setting is refused: {e}"));
     Ok(Settings {
         catalog: serde_json::from_value(tree).map_err(refused)?,
         writer: serde_json::from_value(writer).map_err(refused)?,
+        decode: serde_json::from_value(decode).map_err(refused)?,
     })
 }
 

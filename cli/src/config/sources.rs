@@ -7,7 +7,7 @@ use icefold_core::{Error, ErrorKind, Result};
 
 use super::layers::{Layers, Origin, collect};
 use super::nearest::nearest;
-use super::{CONFIG_VARIABLE, GivenOption, LOG_VARIABLE};
+use super::{GivenOption, OTHER_VARIABLES};
 
 /// Reads a TOML file.
 ///
@@ -48,7 +48,7 @@ pub(crate) fn variable(key: &str) -> String {
 pub(crate) fn environment(variables: &[(String, String)], layers: &mut Layers) -> Result<()> {
     let keys: BTreeMap<String, String> = layers.keys().map(|key| (variable(key), key.to_owned())).collect();
     for (name, value) in variables {
-        if name == CONFIG_VARIABLE || name == LOG_VARIABLE {
+        if OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) {
             continue;
         }
         let Some(key) = keys.get(name) else {

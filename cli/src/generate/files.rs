@@ -11,7 +11,7 @@ use super::{Expectation, Generator, Plan};
 /// Lines are handed to the file in pieces of about this size; each is one frame of a zstd file.
 const BLOCK_BYTES: usize = 1 << 20;
 /// Name of the file with the expectation; sources skip names that start with an underscore.
-const EXPECTATION_FILE: &str = "_expectation.json";
+pub(crate) const EXPECTATION_FILE: &str = "_expectation.json";
 
 /// How files are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

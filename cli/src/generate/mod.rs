@@ -26,7 +26,7 @@ use device::{Device, User};
 use envelope::{Marks, Message, Moment};
 use expectation::Distinct;
 pub(crate) use expectation::Expectation;
-pub(crate) use files::{Compression, Destination, write};
+pub(crate) use files::{Compression, Destination, EXPECTATION_FILE, write};
 use mistake::Mistake;
 use random::Random;
 use resend::{Resends, Sent};
