@@ -9,7 +9,8 @@ use crate::generate::Compression;
 
 /// Fold a stream of events into Apache Iceberg tables, exactly once
 #[derive(Debug, Parser)]
-#[command(name = "icefold", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "icefold", bin_name = "icefold", version, propagate_version = true, arg_required_else_help = true)]
+#[command(max_term_width = 110)]
 #[command(after_help = "\
 Examples:
   icefold demo                                    watch the whole thing work, on a real log and generated events
@@ -197,7 +198,8 @@ impl IngestArguments {
     /// Returns the settings that the options stand for.
     pub(crate) fn settings(&self) -> Vec<GivenOption> {
         let bytes = self.commit_bytes.map(|n| ("writer.commit_bytes", n.to_string(), "--commit-bytes"));
-        let seconds = self.commit_interval.map(|n| ("writer.commit_interval_seconds", n.to_string(), "--commit-interval"));
+        let seconds =
+            self.commit_interval.map(|n| ("writer.commit_interval_seconds", n.to_string(), "--commit-interval"));
         bytes.into_iter().chain(seconds).collect()
     }
 }

@@ -54,13 +54,15 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
     false
 }
 
-/// Returns the causes, outermost first, without those that only repeat the one before.
+/// Returns the causes, outermost first, without those that only repeat what was said before.
 fn causes(error: &Error) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
+    let said = |text: &str| error.message().contains(text) || error.context().iter().any(|(_, v)| v.contains(text));
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if causes.last().is_none_or(|last| !last.contains(&text)) && causes.len() < MAX_CAUSES {
+        let repeated = said(&text) || causes.last().is_some_and(|last| last.contains(&text));
+        if !repeated && causes.len() < MAX_CAUSES {
             causes.push(text);
         }
         next = cause.source();

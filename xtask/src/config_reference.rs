@@ -8,15 +8,18 @@ use std::path::Path;
 /// The page.
 const PAGE: &str = "docs/config.md";
 /// Where settings begin: key of the section, file, struct.
-const ROOTS: &[(&str, &str, &str)] =
-    &[("", "catalog/src/settings.rs", "Settings"), ("writer", "writer/src/settings.rs", "Settings")];
+const ROOTS: &[(&str, &str, &str)] = &[
+    ("", "catalog/src/settings.rs", "Settings"),
+    ("writer", "writer/src/settings.rs", "Settings"),
+    ("decode", "writer/src/decode/settings.rs", "DecodeSettings"),
+];
 /// Files with structs that the roots refer to.
 const FILES: &[&str] = &["catalog/src/settings.rs", "writer/src/settings.rs"];
 
 const HEAD: &str = "\
 # Settings
 
-Written by `cargo xtask docs` from the `Settings` structs; do not edit.
+Written by `cargo xtask config` from the `Settings` structs; do not edit.
 
 Everything works without any of them. Values come from the defaults, then `icefold.toml` in the working directory (or
 the file that `--config` or `ICEFOLD_CONFIG` names), then the environment, then options; the later wins. Any key can be
@@ -138,7 +141,7 @@ mod tests {
         let root = crate::root();
         let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
         let fresh = page(&root).expect("settings are readable");
-        assert!(written == fresh, "{PAGE} is stale: run `cargo xtask docs` and commit it");
+        assert!(written == fresh, "{PAGE} is stale: run `cargo xtask config` and commit it");
     }
 
     #[test]

@@ -26,6 +26,7 @@ const RECIPES: &[Recipe] = &[
     Recipe { name: "crash", about: "kill the real binary at random moments and at named points", run: crash },
     Recipe { name: "readers", about: "ask DuckDB, PyIceberg and Spark the same as icefold", run: readers },
     Recipe { name: "docs", about: "write docs/config.md and build the API documentation", run: docs },
+    Recipe { name: "config", about: "write docs/config.md only", run: config },
     Recipe { name: "demo", about: "the main job on a real log and generated events", run: demo },
     Recipe { name: "bench", about: "measure ingest and commits on this machine", run: bench },
 ];
@@ -96,8 +97,12 @@ fn readers(_: &[String]) -> Outcome {
 }
 
 fn docs(_: &[String]) -> Outcome {
-    config_reference::write(&root()).map_err(|e| format!("docs/config.md cannot be written: {e}"))?;
+    config(&[])?;
     api_docs()
+}
+
+fn config(_: &[String]) -> Outcome {
+    config_reference::write(&root()).map_err(|e| format!("docs/config.md cannot be written: {e}"))
 }
 
 fn demo(arguments: &[String]) -> Outcome {

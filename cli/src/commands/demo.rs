@@ -20,13 +20,15 @@ use crate::session::Session;
 const REAL_LOG: &[u8] = include_bytes!("../../../integration/data/web-access-2015.log.gz");
 /// Where the demonstration lives unless told otherwise.
 const FOLDER: &str = "icefold-data/demo";
+/// What is ingested lies there, inside a local warehouse.
+const SOURCES: &str = "demo-sources";
 /// Seed of the generated events.
 const SEED: u64 = 7;
 /// Files of generated events.
 const FILES: u64 = 4;
 
 const TOP_PAGES: &str = "SELECT page_path, count(*) AS views, count(DISTINCT ip) AS visitors FROM events \
-                         WHERE event_type = 'page' AND event_time < '2016-01-01T00:00:00Z' \
+                         WHERE event_time < '2016-01-01T00:00:00Z' AND strpos(page_path, '.') = 0 \
                          GROUP BY page_path ORDER BY views DESC, page_path LIMIT 5";
 const BY_DAY: &str = "SELECT CAST(date_trunc('day', event_time) AS DATE) AS day, count(*) AS events, \
                       count(DISTINCT coalesce(anonymous_id, user_id)) AS visitors FROM events \
@@ -46,7 +48,7 @@ fn begin(global: &Global) -> Result<Session> {
     if !session.config.is_default("warehouse") {
         return Ok(session);
     }
-    Session::begin(global, vec![("warehouse", format!("./{FOLDER}/warehouse"), "demo")])
+    Session::begin(global, vec![("warehouse", format!("./{FOLDER}"), "demo")])
 }
 
 /// The files that are ingested.
@@ -60,10 +62,7 @@ impl Sources {
     /// Writes the files, unless an earlier run has: what was ingested must not change.
     fn prepare(session: &Session, events: u64) -> Result<Sources> {
         let warehouse = icefold_catalog::store::local_path(&session.settings().catalog.warehouse)?;
-        let folder = match warehouse {
-            Some(warehouse) if !session.config.is_default("warehouse") => warehouse.join("demo-sources"),
-            _ => Path::new(FOLDER).join("sources"),
-        };
+        let folder = warehouse.unwrap_or_else(|| PathBuf::from(FOLDER)).join(SOURCES);
         let log = folder.join("web");
         fs::create_dir_all(&log).map_err(|e| refused(e, &log))?;
         let file = log.join("web-access-2015.log.gz");
@@ -151,12 +150,8 @@ impl Narrator<'_> {
     }
 
     async fn ingest(&self, folder: &Path, format: InputFormat) -> Result<()> {
-        let request = Request {
-            sources: vec![folder.display().to_string()],
-            format,
-            follow: false,
-            stdin_name: String::new(),
-        };
+        let request =
+            Request { sources: vec![folder.display().to_string()], format, follow: false, stdin_name: String::new() };
         let warehouse = self.session.warehouse().await?;
         let done = ingest::ingest(self.session, &warehouse, &request).await?;
         self.print(&ingest::text(&done))

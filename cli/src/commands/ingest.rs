@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use icefold_catalog::Warehouse;
 use icefold_catalog::store::open_foreign;
-use icefold_core::{Clock, Result};
+use icefold_core::Result;
 use icefold_writer::decode::{Decoder, InputFormat};
 use icefold_writer::source::{OpenSource, SourceName, SourceSettings, open_source};
 use icefold_writer::{Chunk, FailPoints, Ingest, IngestProgress, IngestReport};
@@ -164,7 +164,8 @@ pub(crate) fn text(done: &Done) -> String {
         figures::duration(took),
         figures::count(figures::rate(counts.rows_in, took) as u64),
     );
-    let row = |name: &str, number: u64, meaning: &str| vec![name.to_owned(), figures::count(number), meaning.to_owned()];
+    let row =
+        |name: &str, number: u64, meaning: &str| vec![name.to_owned(), figures::count(number), meaning.to_owned()];
     text.push_str(&figures::columns(
         &["", "", ""],
         &[

@@ -24,7 +24,10 @@ WITH mistakes AS (
     CASE WHEN reason = 'truncated_json' THEN NULL ELSE regexp_replace(json_pointer, '/[0-9]+', '/*', 'g') END AS pointer,
     CASE WHEN reason = 'truncated_json' THEN NULL ELSE regexp_replace(expected, '[0-9]{4}-[0-9T:.-]+Z', '(time)', 'g') END AS expected,
     CASE WHEN reason IN ('truncated_json', 'invalid_utf8', 'control_character', 'lone_surrogate', 'trailing_data') THEN NULL
-         WHEN reason = 'invalid_json' THEN regexp_replace(found, '^([[:alpha:]]+|.)(.|\n)*$', '\1')
+         WHEN reason = 'invalid_json' AND regexp_like(found, '^(NaN|[-]?Infinity|undefined|None|True|False)')
+           THEN regexp_replace(found, '^([-]?[[:alpha:]]+)(.|\n)*$', '\1')
+         WHEN reason = 'invalid_json' AND regexp_like(found, '^[[:alnum:]]') THEN '(text)'
+         WHEN reason = 'invalid_json' THEN substr(found, 1, 1)
          ELSE regexp_replace(regexp_replace(regexp_replace(found,
               '[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F-]{22}', '(id)', 'g'),
               '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z?', '(time)', 'g'),
@@ -180,7 +183,8 @@ fn show_text(events: &[Event]) -> String {
             if event.sub_offset > 0 { format!(", event {} of its batch", event.sub_offset) } else { String::new() },
         ));
         text.push_str(&format!("  arrived   {}\n", event.arrival_time));
-        for (name, value) in [("expected", &event.expected), ("found", &event.found), ("library", &event.library_name)] {
+        for (name, value) in [("expected", &event.expected), ("found", &event.found), ("library", &event.library_name)]
+        {
             if let Some(value) = value {
                 text.push_str(&format!("  {name:<9} {value}\n"));
             }

@@ -48,8 +48,11 @@ pub(crate) async fn open(
     warehouse: &Warehouse,
     pinned: BTreeMap<String, i64>,
 ) -> Result<QuerySession> {
-    let settings =
-        SessionSettings { target_partitions: session.settings().writer.workers(), pinned, ..SessionSettings::default() };
+    let settings = SessionSettings {
+        target_partitions: session.settings().writer.workers(),
+        pinned,
+        ..SessionSettings::default()
+    };
     QuerySession::open(warehouse, settings).await
 }
 
@@ -96,7 +99,8 @@ fn read_stdin() -> Result<String> {
 }
 
 fn pin(text: &str) -> Result<(String, i64)> {
-    let wrong = || Error::invalid(format!("--snapshot `{text}` is no TABLE=ID: `icefold snapshots TABLE` lists the ids"));
+    let wrong =
+        || Error::invalid(format!("--snapshot `{text}` is no TABLE=ID: `icefold snapshots TABLE` lists the ids"));
     let (table, id) = text.split_once('=').ok_or_else(wrong)?;
     Ok((table.to_owned(), id.parse().map_err(|_| wrong())?))
 }
@@ -113,10 +117,7 @@ async fn print_table(session: &Session, mut stream: QueryStream) -> Result<()> {
     let text = pretty_format_batches_with_schema(schema, &batches).map_err(unprintable)?;
     session.output.write(format!("{text}\n").as_bytes())?;
     if more > 0 {
-        session.output.remark(&format!(
-            "{} more rows: --format csv or json prints all",
-            figures::count(more as u64)
-        ));
+        session.output.remark(&format!("{} more rows: --format csv or json prints all", figures::count(more as u64)));
     }
     Ok(())
 }

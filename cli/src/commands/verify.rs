@@ -62,7 +62,8 @@ async fn places_are_unique(tables: &QuerySession, table: &str) -> Result<Check> 
     let rows = query::number(tables, &format!("SELECT count(*) FROM {table}")).await?;
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {PLACE} HAVING count(*) > 1)");
     let doubled = query::number(tables, &sql).await?;
-    let broken = (doubled > 0).then(|| format!("{} places in the stream have more than one row", figures::count(doubled)));
+    let broken =
+        (doubled > 0).then(|| format!("{} places in the stream have more than one row", figures::count(doubled)));
     Ok(check(Invariant::W1, table, rows, broken))
 }
 
@@ -100,11 +101,15 @@ async fn positions_account_for_rows(tables: &QuerySession, warehouse: &Warehouse
         return Ok(None);
     }
     let duplicates = progress[0].totals.duplicate;
-    let sql = "SELECT (SELECT count(*) FROM raw_events), (SELECT count(*) FROM events), (SELECT count(*) FROM quarantine)";
+    let sql = "SELECT (SELECT count(*) FROM raw_events) AS raw, (SELECT count(*) FROM events) AS accepted, \
+               (SELECT count(*) FROM quarantine) AS quarantined";
     let batches = query::rows(tables, sql).await?;
     let counts: Vec<u64> = (0..3).map(|column| query::cell(&batches, column)).collect::<Result<_>>()?;
     let broken = (counts[0] != counts[1] + counts[2] + duplicates).then(|| {
-        format!("{} rows in, but {} accepted + {duplicates} duplicate + {} quarantined", counts[0], counts[1], counts[2])
+        format!(
+            "{} rows in, but {} accepted + {duplicates} duplicate + {} quarantined",
+            counts[0], counts[1], counts[2]
+        )
     });
     Ok(Some(check(Invariant::W2, "raw_events", counts[0], broken)))
 }

@@ -31,7 +31,8 @@ pub(crate) const LOG_VARIABLE: &str = "ICEFOLD_LOG";
 /// Variable with a place at which crash tests end the process.
 pub(crate) const FAIL_POINT_VARIABLE: &str = "ICEFOLD_FAIL_POINT";
 /// Variables that are no settings, and beginnings of those that the project's tests use.
-const OTHER_VARIABLES: &[&str] = &[CONFIG_VARIABLE, LOG_VARIABLE, FAIL_POINT_VARIABLE, "ICEFOLD_BINARY", "ICEFOLD_SIM_"];
+const OTHER_VARIABLES: &[&str] =
+    &[CONFIG_VARIABLE, LOG_VARIABLE, FAIL_POINT_VARIABLE, "ICEFOLD_BINARY", "ICEFOLD_SIM_"];
 
 /// The settings of all crates.
 #[derive(Debug, Clone, Default)]

@@ -71,11 +71,6 @@ impl Shop {
         let (slug, title, _) = CATEGORIES[index % CATEGORIES.len()];
         (slug, title)
     }
-
-    /// Returns how many categories there are.
-    pub(crate) fn categories() -> usize {
-        CATEGORIES.len()
-    }
 }
 
 impl Product {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, Literal, PrimitiveType, Struct};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, Literal, PrimitiveType, Struct,
+};
 use icefold_catalog::pointer::sql::SqlPointers;
 use icefold_catalog::store::{counting::Counting, open_root};
 use icefold_catalog::{CommitOutcome, Intent, LoadedTable, Settings, TableDefinition, Warehouse, verify};

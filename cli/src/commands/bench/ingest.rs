@@ -93,8 +93,7 @@ fn roofline(events: u64) -> Result<f64> {
     let mut generator = crate::generate::Generator::new(plan);
     let mut bytes = Vec::new();
     while generator.next_line(&mut bytes) {}
-    let mut compressor =
-        zstd::bulk::Compressor::new(1).map_err(|e| refused(e, "a compressor cannot be started"))?;
+    let mut compressor = zstd::bulk::Compressor::new(1).map_err(|e| refused(e, "a compressor cannot be started"))?;
     // The work is on this thread alone, so its wall time is its processor time unless others take the core away.
     let (cpu, wall) = (process::cpu_seconds(), Instant::now());
     let mut parsed = 0_u64;
@@ -149,7 +148,9 @@ fn ingest(warehouse: &Path, source: &Path, cores: u64) -> Result<Ingested> {
     let output = command.output().map_err(|e| refused(e, "the program cannot start itself"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Error::new(ErrorKind::Bug, format!("ingest ended with {}", output.status)).with("said", said.trim()));
+        return Err(
+            Error::new(ErrorKind::Bug, format!("ingest ended with {}", output.status)).with("said", said.trim())
+        );
     }
     serde_json::from_slice(&output.stdout).map_err(|e| Error::bug("ingest printed something else").because(e))
 }
