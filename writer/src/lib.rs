@@ -1,7 +1,20 @@
 //! Records in, committed snapshots out.
 
 pub mod chunk;
+mod columns;
 pub mod decode;
+pub mod dedup;
+pub mod encode;
+pub mod failpoint;
+pub mod metrics;
+pub mod pipeline;
+pub mod publish;
+pub mod settings;
 pub mod source;
 
 pub use chunk::{Chunk, DecodedChunk, Oversized};
+pub use dedup::Dedup;
+pub use failpoint::FailPoints;
+pub use metrics::{IngestProgress, IngestReport};
+pub use pipeline::{Decode, Ingest};
+pub use settings::Settings;

@@ -1,1 +1,161 @@
-fn main() {}
+//! The project's recipes: `cargo xtask` lists them.
+//!
+//! Everything is built for the whole workspace and in the release profile, so that the large dependencies are built once,
+//! with the same features, whatever is run. [`config_reference`] writes `docs/config.md`.
+
+mod config_reference;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// A recipe: name, what it does, how.
+struct Recipe {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+/// What went wrong, for people.
+type Outcome = Result<(), String>;
+
+const RECIPES: &[Recipe] = &[
+    Recipe { name: "test", about: "everything that must pass: lint, all tests, docs", run: test },
+    Recipe { name: "lint", about: "formatting and clippy, warnings are errors", run: lint },
+    Recipe { name: "sim", about: "simulate the commit protocol; `sim SEEDS [FIRST]` runs more or others", run: sim },
+    Recipe { name: "crash", about: "kill the real binary at random moments and at named points", run: crash },
+    Recipe { name: "readers", about: "ask DuckDB, PyIceberg and Spark the same as icefold", run: readers },
+    Recipe { name: "docs", about: "write docs/config.md and build the API documentation", run: docs },
+    Recipe { name: "config", about: "write docs/config.md only", run: config },
+    Recipe { name: "demo", about: "the main job on a real log and generated events", run: demo },
+    Recipe { name: "bench", about: "measure ingest and commits on this machine", run: bench },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let Some(recipe) = RECIPES.iter().find(|recipe| recipe.name == name) else {
+        return usage(&name);
+    };
+    let started = Instant::now();
+    match (recipe.run)(&rest) {
+        Ok(()) => {
+            eprintln!("xtask: {name} passed in {:.0} s", started.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(what) => {
+            eprintln!("xtask: {name} failed: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(name: &str) -> ExitCode {
+    let asked_for_help = matches!(name, "" | "help" | "-h" | "--help");
+    if !asked_for_help {
+        eprintln!("xtask: there is no recipe `{name}`\n");
+    }
+    println!("cargo xtask RECIPE\n");
+    for recipe in RECIPES {
+        println!("  {:<8} {}", recipe.name, recipe.about);
+    }
+    if asked_for_help { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+fn test(_: &[String]) -> Outcome {
+    lint(&[])?;
+    binary()?;
+    step("all tests", cargo(&["test", "--release", "--workspace"]))?;
+    api_docs()
+}
+
+fn lint(_: &[String]) -> Outcome {
+    step("formatting", cargo(&["fmt", "--all", "--check"]))?;
+    step("clippy", cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+}
+
+fn sim(arguments: &[String]) -> Outcome {
+    let mut command = test_of("simulation");
+    if let Some(seeds) = arguments.first() {
+        command.env("ICEFOLD_SIM_SEEDS", seeds);
+    }
+    if let Some(first) = arguments.get(1) {
+        command.env("ICEFOLD_SIM_FROM", first);
+    }
+    step("simulation", command)
+}
+
+fn crash(_: &[String]) -> Outcome {
+    binary()?;
+    step("crash tests", test_of("crash"))
+}
+
+fn readers(_: &[String]) -> Outcome {
+    binary()?;
+    step("readers", test_of("readers"))
+}
+
+fn docs(_: &[String]) -> Outcome {
+    config(&[])?;
+    api_docs()
+}
+
+fn config(_: &[String]) -> Outcome {
+    config_reference::write(&root()).map_err(|e| format!("docs/config.md cannot be written: {e}"))
+}
+
+fn demo(arguments: &[String]) -> Outcome {
+    icefold("demo", &["demo"], arguments)
+}
+
+fn bench(arguments: &[String]) -> Outcome {
+    icefold("bench ingest", &["bench", "ingest"], arguments)?;
+    icefold("bench commit", &["bench", "commit"], &[])
+}
+
+fn api_docs() -> Outcome {
+    let mut command = cargo(&["doc", "--release", "--workspace", "--no-deps", "--document-private-items"]);
+    command.env("RUSTDOCFLAGS", "--deny warnings");
+    step("API documentation", command)
+}
+
+/// Tests in `integration/` run the binary, so it must be there and new.
+fn binary() -> Outcome {
+    step("binary", cargo(&["build", "--release", "--workspace"]))
+}
+
+fn test_of(target: &str) -> Command {
+    cargo(&["test", "--release", "--workspace", "--test", target, "--", "--nocapture"])
+}
+
+fn icefold(title: &str, command: &[&str], arguments: &[String]) -> Outcome {
+    let mut run = cargo(&["run", "--release", "--package", "icefold", "--"]);
+    run.args(command).args(arguments);
+    step(title, run)
+}
+
+/// The cargo that runs us, at the root of the workspace.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn step(title: &str, mut command: Command) -> Outcome {
+    eprintln!("xtask: {title}");
+    let started = Instant::now();
+    match command.status() {
+        Ok(status) if status.success() => {
+            eprintln!("xtask: {title}: {:.0} s", started.elapsed().as_secs_f64());
+            Ok(())
+        }
+        Ok(status) => Err(format!("{title} ended with {status}")),
+        Err(e) => Err(format!("{title} cannot be started: {e}")),
+    }
+}
+
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}

@@ -1,0 +1,185 @@
+//! `icefold ingest`: records of files, folders, S3 prefixes and standard input into the tables.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use icefold_catalog::Warehouse;
+use icefold_catalog::store::open_foreign;
+use icefold_core::Result;
+use icefold_writer::decode::{Decoder, InputFormat};
+use icefold_writer::source::{OpenSource, SourceName, SourceSettings, open_source};
+use icefold_writer::{Chunk, FailPoints, Ingest, IngestProgress, IngestReport};
+use object_store::ObjectStore;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::arguments::{self, IngestArguments};
+use crate::config::FAIL_POINT_VARIABLE;
+use crate::exit::Exit;
+use crate::figures;
+use crate::process;
+use crate::progress;
+use crate::session::Session;
+
+/// Name of standard input when none is given.
+const DEFAULT_STDIN_NAME: &str = "stdin";
+
+/// What to ingest.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Sources as typed.
+    pub(crate) sources: Vec<String>,
+    /// What a line is.
+    pub(crate) format: InputFormat,
+    /// Whether to wait for more.
+    pub(crate) follow: bool,
+    /// Name of standard input.
+    pub(crate) stdin_name: String,
+}
+
+/// What a run did, and what it took.
+#[derive(Debug, Serialize)]
+pub(crate) struct Done {
+    /// Sources as typed.
+    pub(crate) sources: Vec<String>,
+    /// The writer's report.
+    #[serde(flatten)]
+    pub(crate) report: IngestReport,
+    /// Wall time.
+    pub(crate) seconds: f64,
+    /// Processor time of the whole process, where the system tells it.
+    pub(crate) cpu_seconds: Option<f64>,
+    /// Peak of resident memory, where the system tells it.
+    pub(crate) peak_memory_bytes: Option<u64>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Result<Exit> {
+    let request = Request {
+        sources: arguments.sources.clone(),
+        format: match arguments.format {
+            arguments::InputFormat::Segment => InputFormat::Segment,
+            arguments::InputFormat::Combined => InputFormat::Combined,
+        },
+        follow: arguments.follow,
+        stdin_name: arguments.name.clone().unwrap_or_else(|| DEFAULT_STDIN_NAME.to_owned()),
+    };
+    let warehouse = session.warehouse().await?;
+    let done = ingest(session, &warehouse, &request).await?;
+    session.output.result(&done, || text(&done))?;
+    Ok(Exit::Done)
+}
+
+/// Reads every source to its end (or until interrupted, when following) and commits everything.
+///
+/// # Errors
+/// As [`Ingest::run`] and [`open_source`].
+pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &Request) -> Result<Done> {
+    let started = Instant::now();
+    let mut ingest = Ingest::open(warehouse, session.settings().writer.clone()).await?;
+    let stop = stop_on_interrupt(session);
+    for typed in &request.sources {
+        let name = SourceName::parse(typed, &request.stdin_name)?;
+        let position = ingest.position(name.shard());
+        let with = OpenSource {
+            store: bucket_store(session, &name)?,
+            position: position.as_ref(),
+            settings: SourceSettings { follow: request.follow, ..SourceSettings::default() },
+            stop: stop.clone(),
+            stdin_time_micros: warehouse.clock().now_ms() * 1_000,
+        };
+        ingest = ingest.source(open_source(&name, with).await?);
+    }
+    let (decode, format) = (session.settings().decode.clone(), request.format);
+    let (told, progress) = watch::channel(IngestProgress::default());
+    let ingest = ingest.progress(told).fail_points(fail_points()?).decoder(move || {
+        let mut decoder = Decoder::new(decode.clone(), format)?;
+        Ok(move |chunk: &Chunk| decoder.decode(chunk))
+    });
+    let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
+    let ended = ingest.run().await;
+    watcher.abort();
+    Ok(Done {
+        sources: request.sources.clone(),
+        report: ended?,
+        seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: process::cpu_seconds(),
+        peak_memory_bytes: process::peak_memory_bytes(),
+    })
+}
+
+/// Returns a flag that the first Ctrl-C raises: sources then end, and what was read is committed. The second one ends
+/// the program at once, which loses nothing either.
+fn stop_on_interrupt(session: &Session) -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    let output = session.output;
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            output.remark("stopping: what was read is being committed; Ctrl-C again ends at once");
+            stop.send_replace(true);
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+    stopped
+}
+
+fn bucket_store(session: &Session, name: &SourceName) -> Result<Option<Arc<dyn ObjectStore>>> {
+    let Some(bucket) = name.bucket() else { return Ok(None) };
+    let root = open_foreign(&format!("s3://{bucket}"), &session.settings().catalog.s3)?;
+    Ok(Some(root.store.object_store()))
+}
+
+/// Crash tests name a place at which this process ends as if the power had failed.
+fn fail_points() -> Result<FailPoints> {
+    match std::env::var(FAIL_POINT_VARIABLE) {
+        Ok(name) => FailPoints::parse(&name),
+        Err(_) => Ok(FailPoints::default()),
+    }
+}
+
+async fn show(mut progress: watch::Receiver<IngestProgress>, bar: indicatif::ProgressBar) {
+    while progress.changed().await.is_ok() {
+        let now = progress.borrow_and_update().clone();
+        bar.set_position(now.read_rows);
+        bar.set_message(format!("{} committed of rows read", figures::count(now.committed.rows_in)));
+    }
+    bar.finish_and_clear();
+}
+
+/// Returns the report for people.
+pub(crate) fn text(done: &Done) -> String {
+    let report = &done.report;
+    let sources = done.sources.join(", ");
+    if report.nothing_new {
+        return format!("nothing new: the tables hold everything in {sources} already\n");
+    }
+    let took = Duration::from_secs_f64(done.seconds);
+    let counts = &report.counts;
+    let mut text = format!(
+        "read {} records ({}) from {sources} in {}, {} rows/s\n",
+        figures::count(report.records),
+        figures::bytes(report.bytes),
+        figures::duration(took),
+        figures::count(figures::rate(counts.rows_in, took) as u64),
+    );
+    let row =
+        |name: &str, number: u64, meaning: &str| vec![name.to_owned(), figures::count(number), meaning.to_owned()];
+    text.push_str(&figures::columns(
+        &["", "", ""],
+        &[
+            row("  rows in", counts.rows_in, "rows of `raw_events`"),
+            row("  accepted", counts.accepted, "rows of `events`"),
+            row("  duplicate", counts.duplicate, "left out"),
+            row("  quarantined", counts.quarantined, "rows of `quarantine`"),
+        ],
+    ));
+    text.push_str(&format!(
+        "{} commits, {} files ({})\n",
+        figures::count(report.commits),
+        figures::count(report.files),
+        figures::bytes(report.file_bytes)
+    ));
+    text
+}

@@ -1,0 +1,152 @@
+//! `icefold verify`: invariants W1, W2, T1, T2 and K3 on the real tables, from metadata and from the rows themselves.
+
+use icefold_catalog::verify::{self, Check};
+use icefold_catalog::{LoadedTable, Warehouse};
+use icefold_core::tables::TableKind;
+use icefold_core::{Invariant, Result};
+use icefold_sql::QuerySession;
+
+use crate::arguments::VerifyArguments;
+use crate::commands::query;
+use crate::exit::Exit;
+use crate::figures;
+use crate::session::Session;
+
+/// What identifies a row in every table: its place in the stream.
+const PLACE: &str = "shard, segment, source_offset, sub_offset";
+
+/// Runs the command.
+pub(crate) async fn run(session: &Session, arguments: &VerifyArguments) -> Result<Exit> {
+    let checks = checks(session, &arguments.tables).await?;
+    let broken: usize = checks.iter().map(|check| check.broken.len()).sum();
+    session.output.result(&checks, || text(&checks))?;
+    Ok(if broken == 0 { Exit::Done } else { Exit::Broken })
+}
+
+/// Checks the named tables, all of them when none is named.
+///
+/// # Errors
+/// When tables cannot be read; what can be read and is wrong is a broken check.
+pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Check>> {
+    let warehouse = session.warehouse().await?;
+    let names = if names.is_empty() { warehouse.tables().await? } else { names.to_vec() };
+    let mut checks = Vec::new();
+    for name in &names {
+        checks.extend(verify::verify(&warehouse.load(name).await?).await?);
+    }
+    checks.extend(row_checks(session, &warehouse, &names).await?);
+    checks.sort_by(|a, b| (&a.table, a.invariant).cmp(&(&b.table, b.invariant)));
+    Ok(checks)
+}
+
+/// Checks that need the rows of icefold's own tables at their current snapshots.
+async fn row_checks(session: &Session, warehouse: &Warehouse, names: &[String]) -> Result<Vec<Check>> {
+    let own: Vec<&str> =
+        TableKind::ALL.iter().map(|kind| kind.name()).filter(|name| names.iter().any(|n| n == name)).collect();
+    if own.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tables = query::open(session, warehouse, Default::default()).await?;
+    let mut checks = Vec::new();
+    for name in &own {
+        checks.push(places_are_unique(&tables, name).await?);
+    }
+    if own.len() == TableKind::ALL.len() {
+        checks.push(every_row_was_received(&tables).await?);
+        checks.extend(positions_account_for_rows(&tables, warehouse).await?);
+    }
+    Ok(checks)
+}
+
+async fn places_are_unique(tables: &QuerySession, table: &str) -> Result<Check> {
+    let rows = query::number(tables, &format!("SELECT count(*) FROM {table}")).await?;
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {PLACE} HAVING count(*) > 1)");
+    let doubled = query::number(tables, &sql).await?;
+    let broken =
+        (doubled > 0).then(|| format!("{} places in the stream have more than one row", figures::count(doubled)));
+    Ok(check(Invariant::W1, table, rows, broken))
+}
+
+/// Every event and every quarantined event is a row of `raw_events`, and none is both.
+async fn every_row_was_received(tables: &QuerySession) -> Result<Check> {
+    let mut broken = Vec::new();
+    let results = format!("(SELECT {PLACE} FROM events UNION ALL SELECT {PLACE} FROM quarantine)");
+    let rows = query::number(tables, &format!("SELECT count(*) FROM {results}")).await?;
+    let unknown = format!("SELECT count(*) FROM {results} AS r LEFT ANTI JOIN raw_events USING ({PLACE})");
+    let both = format!("SELECT count(*) FROM events LEFT SEMI JOIN quarantine USING ({PLACE})");
+    for (sql, what) in [(unknown, "rows are not in `raw_events`"), (both, "rows are in `events` and in `quarantine`")] {
+        let found = query::number(tables, &sql).await?;
+        broken.extend((found > 0).then(|| format!("{} {what}", figures::count(found))));
+    }
+    Ok(check(Invariant::W1, "events", rows, broken))
+}
+
+/// Where the tables stand at the same position, what came in is what was accepted, left out or quarantined.
+async fn positions_account_for_rows(tables: &QuerySession, warehouse: &Warehouse) -> Result<Option<Check>> {
+    let mut loaded: Vec<LoadedTable> = Vec::new();
+    for kind in TableKind::ALL {
+        loaded.push(warehouse.load(kind.name()).await?);
+    }
+    let mut progress = Vec::new();
+    for table in &loaded {
+        progress.push(table.progress().await?);
+    }
+    let changed_by_others = loaded.iter().any(|table| {
+        let is_ours = |s: &iceberg::spec::SnapshotRef| {
+            icefold_catalog::lineage::summary(s, icefold_catalog::keys::COMMIT_ID).is_some()
+        };
+        !table.metadata().snapshots().all(is_ours)
+    });
+    if changed_by_others || progress.iter().any(|p| p.checkpoint != progress[0].checkpoint) {
+        return Ok(None);
+    }
+    let duplicates = progress[0].totals.duplicate;
+    let sql = "SELECT (SELECT count(*) FROM raw_events) AS raw, (SELECT count(*) FROM events) AS accepted, \
+               (SELECT count(*) FROM quarantine) AS quarantined";
+    let batches = query::rows(tables, sql).await?;
+    let counts: Vec<u64> = (0..3).map(|column| query::cell(&batches, column)).collect::<Result<_>>()?;
+    let broken = (counts[0] != counts[1] + counts[2] + duplicates).then(|| {
+        format!(
+            "{} rows in, but {} accepted + {duplicates} duplicate + {} quarantined",
+            counts[0], counts[1], counts[2]
+        )
+    });
+    Ok(Some(check(Invariant::W2, "raw_events", counts[0], broken)))
+}
+
+fn check(invariant: Invariant, table: &str, rows: u64, broken: impl IntoIterator<Item = String>) -> Check {
+    Check {
+        invariant: invariant.name(),
+        table: table.to_owned(),
+        looked_at: format!("{} rows", figures::count(rows)),
+        broken: broken.into_iter().collect(),
+        note: None,
+    }
+}
+
+/// Returns the checks for people.
+pub(crate) fn text(checks: &[Check]) -> String {
+    if checks.is_empty() {
+        return "nothing to verify: there are no tables yet\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = checks
+        .iter()
+        .map(|check| {
+            let verdict = if check.holds() { "holds" } else { "BROKEN" };
+            let facts = [verdict, check.invariant, &check.table, &check.looked_at, check.note.as_deref().unwrap_or("")];
+            facts.map(str::to_owned).to_vec()
+        })
+        .collect();
+    let mut text = figures::columns(&["", "", "", "", ""], &rows);
+    for check in checks {
+        for what in &check.broken {
+            text.push_str(&format!("{} broken in {}: {what}\n", check.invariant, check.table));
+        }
+    }
+    let broken = checks.iter().filter(|check| !check.holds()).count();
+    match broken {
+        0 => text.push_str(&format!("all {} checks hold\n", checks.len())),
+        broken => text.push_str(&format!("{broken} of {} checks are broken\n", checks.len())),
+    }
+    text
+}

@@ -1,0 +1,78 @@
+//! The settings in print: where each value comes from, secrets hidden.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Config, sources};
+use crate::figures;
+
+/// Printed instead of a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// A setting in print.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    /// The value in force.
+    pub(crate) value: Value,
+    /// Where it comes from.
+    pub(crate) from: String,
+    /// The variable that would set it.
+    pub(crate) environment: String,
+}
+
+/// Returns every setting by key.
+pub(crate) fn shown(config: &Config) -> BTreeMap<String, Shown> {
+    let entry = |(key, value, origin): (&str, &Value, &super::Origin)| {
+        let shown = Shown { value: hide(key, value), from: origin.to_string(), environment: sources::variable(key) };
+        (key.to_owned(), shown)
+    };
+    config.layers.entries().map(entry).collect()
+}
+
+/// Returns the settings as text that is itself valid TOML.
+pub(crate) fn text(config: &Config) -> String {
+    let (top, sections): (Vec<_>, Vec<_>) = shown(config).into_iter().partition(|(key, _)| !key.contains('.'));
+    let rows = top.into_iter().chain(sections).map(|(key, shown)| {
+        let assignment = match shown.value {
+            Value::Null => format!("# {key} ="),
+            value => format!("{key} = {value}"),
+        };
+        vec![assignment, format!("# {}", shown.from)]
+    });
+    figures::columns(&["", ""], &rows.collect::<Vec<_>>())
+}
+
+/// Hides keys that are secret and passwords inside URLs.
+fn hide(key: &str, value: &Value) -> Value {
+    match value {
+        Value::String(_) if key.contains("secret") || key.contains("password") || key.contains("token") => {
+            HIDDEN.into()
+        }
+        Value::String(text) => without_password(text).into(),
+        other => other.clone(),
+    }
+}
+
+/// Returns a URL without its password.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    match authority.rsplit_once('@').and_then(|(credentials, host)| Some((credentials.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:{HIDDEN}@{host}{}", &rest[authority.len()..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_hidden() {
+        assert_eq!(without_password("postgres://me:s:e@cret@db/x?y=1"), "postgres://me:(hidden)@db/x?y=1");
+        assert_eq!(without_password("postgres://me@db/x"), "postgres://me@db/x");
+        assert_eq!(without_password("sqlite:a@b:c"), "sqlite:a@b:c");
+    }
+}

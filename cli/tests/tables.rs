@@ -1,0 +1,189 @@
+//! From events to tables and back, and what happens when the environment or the stored state is not as it should be.
+
+mod program;
+
+use program::Place;
+
+const EVENTS: &str = "3000";
+
+/// A folder with generated events, ingested.
+fn ingested() -> (Place, serde_json::Value) {
+    let place = Place::new();
+    place.icefold(&["generate", EVENTS, "--seed", "3", "--out", "ev", "--malformed", "0.02"]).exits(0);
+    let done = place.icefold(&["ingest", "ev", "--json"]).exits(0).json();
+    (place, done)
+}
+
+#[test]
+fn what_was_generated_is_what_is_found_and_the_second_run_adds_nothing() {
+    let place = Place::new();
+    let generate =
+        ["generate", EVENTS, "--seed", "7", "--out", "ev", "--files", "3", "--compression", "zstd", "--json"];
+    let expected = place.icefold(&generate).exits(0).json();
+    let done = place.icefold(&["ingest", "ev", "--json"]).exits(0).json();
+    assert_eq!(done["counts"]["accepted"], expected["unique_valid"]);
+    assert_eq!(done["counts"]["duplicate"], expected["duplicates"]);
+    assert_eq!(done["counts"]["quarantined"], expected["malformed"]);
+    assert_eq!(place.count("SELECT count(DISTINCT message_id) FROM events"), expected["unique_valid"]);
+    assert_eq!(place.count("SELECT count(*) FROM quarantine"), expected["malformed"]);
+    assert_eq!(place.count("SELECT count(*) FROM raw_events"), expected["events"]);
+    assert_eq!(place.count("SELECT count(DISTINCT user_id) FROM events"), expected["distinct_users"]);
+    assert_eq!(place.count("SELECT count(DISTINCT anonymous_id) FROM events"), expected["distinct_devices"]);
+    let cents = "SELECT CAST(round(sum(CAST((regexp_match(properties, '\"revenue\": *([0-9.]+)'))[1] AS DOUBLE)) * 100) \
+                 AS BIGINT) FROM events";
+    assert_eq!(place.count(cents), expected["revenue_cents"]);
+
+    let again = place.icefold(&["ingest", "ev"]).exits(0);
+    assert_eq!(again.stdout, "nothing new: the tables hold everything in ev already\n");
+    assert_eq!(place.icefold(&["snapshots", "events", "--json"]).exits(0).json().as_array().map(Vec::len), Some(1));
+    let verified = place.icefold(&["verify"]).exits(0).stdout;
+    assert!(verified.ends_with("checks hold\n"), "{verified}");
+}
+
+#[test]
+fn every_generated_mistake_is_one_group_or_few() {
+    let (place, done) = ingested();
+    let groups = place.icefold(&["quarantine", "--json"]).exits(0).json();
+    let groups = groups.as_array().expect("groups");
+    assert!(groups.len() <= 30, "{} groups for 21 mistakes: {groups:#?}", groups.len());
+    let events: u64 = groups.iter().filter_map(|group| group["events"].as_u64()).sum();
+    assert_eq!(done["counts"]["quarantined"], events);
+    let shown = place.icefold(&["quarantine", "show", "--reason", "unknown_type", "--limit", "1"]).exits(0).stdout;
+    assert!(
+        shown.starts_with("unknown_type at /type in events-000000.ndjson") && shown.contains("pageview"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_older_snapshot_returns_what_it_returned_and_names_its_place_in_the_stream() {
+    let place = Place::new();
+    place.icefold(&["generate", EVENTS, "--out", "ev", "--files", "2"]).exits(0);
+    std::fs::create_dir(place.path("in")).expect("folder");
+    let offer = |name: &str| std::fs::copy(place.path("ev").join(name), place.path("in").join(name)).expect("copied");
+    offer("events-000000.ndjson");
+    place.icefold(&["ingest", "in"]).exits(0);
+    let then = place.count("SELECT count(*) FROM events");
+    let snapshot = place.icefold(&["snapshots", "events", "--json"]).exits(0).json()[0]["snapshot"].to_string();
+    let end = std::fs::metadata(place.path("ev/events-000000.ndjson")).expect("file").len();
+    offer("events-000001.ndjson");
+    place.icefold(&["ingest", "in"]).exits(0);
+
+    let pinned = format!("events={snapshot}");
+    let ended = place.icefold(&["query", "SELECT count(*) FROM events", "--snapshot", &pinned, "--format", "csv"]);
+    assert_eq!(ended.exits(0).stdout, format!("count(*)\n{then}\n"));
+    assert!(place.count("SELECT count(*) FROM events") > then);
+    let checkpoint = place.icefold(&["checkpoint", "events", "--snapshot", &snapshot, "--json"]).exits(0).json();
+    assert_eq!(checkpoint["shards"][0]["segment"], "events-000000.ndjson");
+    assert_eq!(checkpoint["shards"][0]["position"], end);
+}
+
+#[test]
+fn standard_input_is_a_source_that_is_known_by_its_name() {
+    let place = Place::new();
+    place.icefold(&["generate", "500", "--out", "ev", "--files", "1"]).exits(0);
+    let from_stdin = |name: &str| {
+        let file = std::fs::File::open(place.path("ev/events-000000.ndjson")).expect("file");
+        let mut command = place.command(&["ingest", "-", "--name", name, "--json"]);
+        let output = command.stdin(file).output().expect("starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    assert_eq!(from_stdin("one")["counts"]["rows_in"], 500);
+    assert_eq!(from_stdin("one")["nothing_new"], true);
+    assert_eq!(from_stdin("two")["counts"]["accepted"], 0, "another name is another stream, with the same events");
+}
+
+#[test]
+fn rows_are_printed_as_table_json_or_csv() {
+    let (place, _) = ingested();
+    let sql = "SELECT event_type, count(*) AS n FROM events WHERE event_type = 'alias' GROUP BY 1";
+    let n = place.count(&sql.replace("event_type, ", "").replace("GROUP BY 1", "GROUP BY event_type"));
+    let json = place.icefold(&["query", sql, "--json"]).exits(0).stdout;
+    assert_eq!(json, format!("{{\"event_type\":\"alias\",\"n\":{n}}}\n"));
+    let csv = place.icefold(&["query", sql, "--format", "csv"]).exits(0).stdout;
+    assert_eq!(csv, format!("event_type,n\nalias,{n}\n"));
+    let table = place.icefold(&["query", sql]).exits(0).stdout;
+    assert!(table.contains("| event_type | n "), "{table}");
+    let nothing = place.icefold(&["query", "SELECT 1 AS one WHERE false", "--format", "csv"]).exits(0).stdout;
+    assert_eq!(nothing, "one\n");
+}
+
+#[test]
+fn a_lost_data_file_is_a_broken_invariant_and_exits_3() {
+    let (place, _) = ingested();
+    std::fs::remove_file(&place.files("icefold-data/icefold/events", ".parquet")[0]).expect("removed");
+    let ended = place.icefold(&["verify"]).exits(3);
+    assert!(ended.stdout.contains("BROKEN  T2") && ended.stdout.contains("does not exist"), "{}", ended.stdout);
+}
+
+#[test]
+fn corrupt_metadata_exits_6_and_a_repair_continues() {
+    let (place, _) = ingested();
+    for file in place.files("icefold-data/icefold/events", ".metadata.json") {
+        let good = std::fs::read(&file).expect("read");
+        std::fs::write(&file, &good[..good.len() / 2]).expect("damaged");
+        std::fs::write(file.with_extension("good"), &good).expect("kept");
+    }
+    let ended = place.icefold(&["ingest", "ev"]).exits(6);
+    assert!(ended.stderr.contains("unreadable") && ended.stderr.contains("help: "), "{}", ended.stderr);
+    for file in place.files("icefold-data/icefold/events", ".metadata.good") {
+        std::fs::rename(&file, file.with_extension("json")).expect("repaired");
+    }
+    place.icefold(&["ingest", "ev"]).exits(0);
+}
+
+#[test]
+fn a_warehouse_that_cannot_be_written_exits_5() {
+    let place = Place::new();
+    place.icefold(&["generate", "100", "--out", "ev"]).exits(0);
+    place.write("occupied", "a file, not a folder");
+    let ended = place.icefold(&["ingest", "ev", "--warehouse", "occupied"]).exits(5);
+    assert!(ended.stderr.contains("error: ") && ended.stderr.contains("help: "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_truncated_gzip_exits_2_keeps_what_was_readable_and_continues_once_it_is_whole() {
+    let place = Place::new();
+    let expected =
+        place.icefold(&["generate", EVENTS, "--out", "ev", "--files", "1", "--compression", "gzip", "--json"]).exits(0);
+    let file = place.path("ev/events-000000.ndjson.gz");
+    let whole = std::fs::read(&file).expect("read");
+    std::fs::write(&file, &whole[..whole.len() / 2]).expect("cut");
+    let ended = place.icefold(&["ingest", "ev"]).exits(2);
+    assert!(ended.stderr.contains("events-000000.ndjson.gz"), "{}", ended.stderr);
+    std::fs::write(&file, &whole).expect("whole again");
+    place.icefold(&["ingest", "ev"]).exits(0);
+    assert_eq!(place.count("SELECT count(*) FROM events"), expected.json()["unique_valid"]);
+    place.icefold(&["verify"]).exits(0);
+}
+
+#[test]
+fn an_empty_place_says_what_to_do() {
+    let place = Place::new();
+    let tables = place.icefold(&["tables"]).exits(0).stdout;
+    assert!(tables.contains("run `icefold ingest PATH`"), "{tables}");
+    let verify = place.icefold(&["verify"]).exits(0).stdout;
+    assert!(verify.contains("no tables yet"), "{verify}");
+}
+
+#[test]
+fn the_demonstration_runs_to_the_end_and_again() {
+    let place = Place::new();
+    let first = place.icefold(&["demo", "--events", "2000"]).exits(0).stdout;
+    assert!(first.contains("as generated") && !first.contains("NOT as generated"), "{first}");
+    let second = place.icefold(&["demo", "--events", "2000"]).exits(0).stdout;
+    assert_eq!(second.matches("nothing new").count(), 3, "{second}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["generate", "20000", "--out", "-", "--quiet"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}

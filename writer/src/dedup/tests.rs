@@ -1,0 +1,129 @@
+//! The rule of the hot window against a plain reading of it, and against cuts.
+
+use proptest::prelude::*;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::*;
+
+const WINDOW: Duration = Duration::from_secs(60);
+
+fn shard() -> ShardId {
+    ShardId::new("s")
+}
+
+/// An event: id and arrival in seconds.
+type Event = (u8, i64);
+
+fn decide(dedup: &mut Dedup, events: &[Event]) -> Vec<bool> {
+    let hashes: Vec<u128> = events.iter().map(|e| xxh3_128(&[e.0])).collect();
+    let micros: Vec<i64> = events.iter().map(|e| e.1 * 1_000_000).collect();
+    let decisions = dedup.decide(&shard(), &hashes, &micros).expect("below the ceiling");
+    let accepted: Vec<bool> = match &decisions.accepted {
+        Some(mask) => mask.values().iter().collect(),
+        None => vec![true; events.len()],
+    };
+    assert_eq!(decisions.duplicates, accepted.iter().filter(|a| !**a).count());
+    accepted
+}
+
+/// The rule of the module's documentation, word by word.
+fn by_the_word(events: &[Event]) -> Vec<bool> {
+    let mut accepted: Vec<Event> = Vec::new();
+    let mut decisions = Vec::new();
+    for event in events {
+        let watermark = accepted.iter().map(|a| a.1).max().unwrap_or(i64::MIN / 2);
+        let duplicate = accepted.iter().any(|a| a.0 == event.0 && a.1 >= watermark - WINDOW.as_secs() as i64);
+        decisions.push(!duplicate);
+        if !duplicate {
+            accepted.push(*event);
+        }
+    }
+    decisions
+}
+
+fn stream() -> impl Strategy<Value = Vec<Event>> {
+    // Few ids and a clock that mostly moves on, with late and far-off events in between.
+    let step = prop_oneof![6 => 0i64..5, 2 => -40i64..40, 1 => -200i64..200];
+    prop::collection::vec((0u8..40, step), 0..200).prop_map(|steps| {
+        let mut now = 1_000_000i64;
+        steps
+            .into_iter()
+            .map(|(id, step)| {
+                now += step.max(0);
+                (id, now + step.min(0))
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn decisions_follow_the_rule_word_by_word(events in stream()) {
+        let decided = decide(&mut Dedup::new(WINDOW, 1_000), &events);
+        prop_assert_eq!(decided, by_the_word(&events));
+    }
+
+    #[test]
+    fn a_stream_cut_and_rebuilt_anywhere_is_decided_like_an_uncut_one(events in stream(), cut in 0usize..200) {
+        let cut = cut.min(events.len());
+        let uncut = decide(&mut Dedup::new(WINDOW, 1_000), &events);
+
+        let mut rebuilt = Dedup::new(WINDOW, 1_000);
+        let accepted = events[..cut].iter().zip(&uncut).filter(|(_, accepted)| **accepted).map(|(e, _)| e);
+        for (id, arrival) in accepted.rev() {
+            rebuilt.remember(&shard(), xxh3_128(&[*id]), arrival * 1_000_000).expect("below the ceiling");
+        }
+        prop_assert_eq!(decide(&mut rebuilt, &events[cut..]), &uncut[cut..]);
+    }
+
+    #[test]
+    fn chunk_boundaries_do_not_matter(events in stream(), chunk in 1usize..50) {
+        let mut dedup = Dedup::new(WINDOW, 1_000);
+        let in_chunks: Vec<bool> = events.chunks(chunk).flat_map(|c| decide(&mut dedup, c)).collect();
+        prop_assert_eq!(in_chunks, by_the_word(&events));
+    }
+}
+
+#[test]
+fn shards_do_not_see_each_other() {
+    let mut dedup = Dedup::new(WINDOW, 10);
+    for name in ["a", "b"] {
+        let decisions = dedup.decide(&ShardId::new(name), &[7, 7], &[0, 0]).expect("below the ceiling");
+        assert_eq!(decisions.duplicates, 1);
+    }
+}
+
+#[test]
+fn a_late_shard_is_still_deduplicated_after_a_shard_that_is_ahead() {
+    let mut dedup = Dedup::new(WINDOW, 10);
+    dedup.decide(&ShardId::new("today"), &[1], &[1_000_000_000_000]).expect("below the ceiling");
+    let late = dedup.decide(&ShardId::new("yesterday"), &[7, 7], &[5_000_000, 6_000_000]).expect("below the ceiling");
+    assert_eq!(late.duplicates, 1);
+}
+
+#[test]
+fn the_ceiling_is_an_error_that_names_the_setting() {
+    let mut dedup = Dedup::new(WINDOW, 100);
+    let hashes: Vec<u128> = (0..101u32).map(|i| xxh3_128(&i.to_le_bytes())).collect();
+    let error = dedup.decide(&shard(), &hashes, &[0; 101]).expect_err("101 ids do not fit");
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.message().contains("dedup_max_ids") && error.message().contains("nothing is lost"), "{error}");
+}
+
+#[test]
+fn ids_that_left_the_window_make_room_below_the_ceiling() {
+    let mut dedup = Dedup::new(WINDOW, 100);
+    for second in 0..10_000u32 {
+        let micros = i64::from(second) * 1_000_000;
+        dedup.decide(&shard(), &[xxh3_128(&second.to_le_bytes())], &[micros]).expect("61 ids are live");
+    }
+    assert!(dedup.stored_ids() <= 100);
+}
+
+#[test]
+fn times_that_do_not_fit_are_moved_to_the_ends() {
+    assert_eq!(second_of(i64::MIN), 1);
+    assert_eq!(second_of(-1), 1);
+    assert_eq!(second_of(1_999_999), 1);
+    assert_eq!(second_of(i64::MAX), u32::MAX);
+}

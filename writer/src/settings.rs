@@ -1,0 +1,138 @@
+//! The writer's settings: plain values with a reason for each default.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use icefold_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How the writer batches, deduplicates and encodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Threads that decode and encode; 0 means one for each core of the machine.
+    pub cores: usize,
+    /// A batch is committed when its files hold this many bytes, over all tables. Default 128 MiB: large enough for
+    /// readers and few commits, small enough to be held in memory twice.
+    pub commit_bytes: u64,
+    /// A batch is committed at the latest this many seconds after its first record. Default 10: an event is
+    /// queryable well within a minute.
+    pub commit_interval_seconds: u64,
+    /// Rows of a partition are encoded as a row group when they take this many bytes in memory. Default 32 MiB:
+    /// some 15,000 events, enough for zstd and dictionaries, small enough for two tables and several days at once.
+    pub row_group_bytes: u64,
+    /// Ceiling in bytes for the rows that wait to be encoded, over all partitions of all tables. Passing it commits
+    /// the batch early. Default 256 MiB.
+    pub max_buffer_bytes: u64,
+    /// Chunks between the source and the row buffers, for each core: queued, being decoded, or waiting for their
+    /// turn. Default 4.
+    pub chunks_in_flight_per_core: usize,
+    /// Level of zstd, 1 to 19. Default 1: higher levels cost more than they save here, and compaction writes every
+    /// file again.
+    pub compression_level: i32,
+    /// Files uploaded at once. Default 8.
+    pub concurrent_uploads: usize,
+    /// For how many seconds storage or catalog may fail before the run stops. Reading stops meanwhile. Default 300.
+    pub retry_seconds: u64,
+    /// Length of the hot window of deduplication in seconds of arrival time. Default 7200 (two hours).
+    pub dedup_window_seconds: u64,
+    /// Most message ids that the hot window may hold. Default 16 million: at most 512 MB.
+    pub dedup_max_ids: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            cores: 0,
+            commit_bytes: 128 << 20,
+            commit_interval_seconds: 10,
+            row_group_bytes: 32 << 20,
+            max_buffer_bytes: 256 << 20,
+            chunks_in_flight_per_core: 4,
+            compression_level: 1,
+            concurrent_uploads: 8,
+            retry_seconds: 300,
+            dedup_window_seconds: 2 * 60 * 60,
+            dedup_max_ids: 16_000_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) naming the key, its value and what to write instead.
+    pub fn validate(&self) -> Result<()> {
+        let at_least = [
+            ("commit_bytes", self.commit_bytes, 1),
+            ("row_group_bytes", self.row_group_bytes, 1),
+            ("max_buffer_bytes", self.max_buffer_bytes, self.row_group_bytes),
+            ("chunks_in_flight_per_core", self.chunks_in_flight_per_core as u64, 1),
+            ("concurrent_uploads", self.concurrent_uploads as u64, 1),
+            ("dedup_window_seconds", self.dedup_window_seconds, 1),
+            ("dedup_max_ids", self.dedup_max_ids as u64, 1),
+        ];
+        for (key, value, least) in at_least {
+            if value < least {
+                return Err(Error::invalid(format!("`{key}` = {value} is too small: set it to {least} or more")));
+            }
+        }
+        if !(1..=19).contains(&self.compression_level) {
+            return Err(Error::invalid(format!(
+                "`compression_level` = {} is no level of zstd: set it to 1 (fast) up to 19 (small)",
+                self.compression_level
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns the number of worker threads.
+    pub fn workers(&self) -> usize {
+        match self.cores {
+            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            cores => cores,
+        }
+    }
+
+    /// Returns the most chunks between the source and the row buffers.
+    pub fn max_chunks_in_flight(&self) -> usize {
+        self.workers() * self.chunks_in_flight_per_core
+    }
+
+    pub(crate) fn commit_interval(&self) -> Duration {
+        Duration::from_secs(self.commit_interval_seconds)
+    }
+
+    pub(crate) fn dedup_window(&self) -> Duration {
+        Duration::from_secs(self.dedup_window_seconds)
+    }
+
+    pub(crate) fn retry_time(&self) -> Duration {
+        Duration::from_secs(self.retry_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        Settings::default().validate().expect("defaults");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_remedy() {
+        let wrong = Settings { max_buffer_bytes: 5, ..Settings::default() };
+        let error = wrong.validate().expect_err("smaller than a row group");
+        assert!(error.message().contains("`max_buffer_bytes` = 5") && error.message().contains("33554432"), "{error}");
+        let wrong = Settings { compression_level: 0, ..Settings::default() };
+        assert!(wrong.validate().expect_err("no level").message().contains("compression_level"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(serde_json::from_str::<Settings>(r#"{"commit_bites": 1}"#).is_err());
+    }
+}
