@@ -6,12 +6,13 @@
 //! > an event accepted earlier has the same `messageId` and arrived not before watermark minus window.
 //!
 //! Times are whole seconds, `messageId`s are compared by their 128-bit xxh3 hash. Since only accepted events count, the
-//! state is a function of the rows of `events`; a restart rebuilds it from the table as it stands at the checkpoint, and
-//! a stream cut anywhere is decided like one that was never cut.
+//! state is a function of the rows of `events`; [`rebuild`] makes it from the table as it stands at the checkpoint, and a
+//! stream cut anywhere is decided like one that was never cut.
 //!
 //! An id costs 25 to 32 bytes, 25 to 32 MB for a million (`dedup_max_ids` is the ceiling; reaching it stops the run
 //! with an error, since going on would let duplicates through in silence).
 
+mod rebuild;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use arrow::array::BooleanArray;
 use arrow::buffer::BooleanBuffer;
 use icefold_core::{Error, ErrorKind, Result, ShardId};
 
+pub use rebuild::rebuild;
 use slots::Slots;
 
 /// How much of the window must pass until ids are searched for forgotten ones again, as a fraction: the ceiling is

@@ -1,0 +1,187 @@
+//! The second ordered step: rows into the buffers of the open batch, and the decision when it is closed.
+//!
+//! At most one closed batch is on its way to the tables while the next one is open. When that one is full too, no chunk
+//! is decoded until the first has landed: this is how slow storage stops the reading.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use icefold_core::Result;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::encoding::{BatchSummary, Encoding, Partition, Ratio, SealedBatch};
+use super::order::InOrder;
+use super::queue::WorkQueue;
+use super::route::Routed;
+use crate::encode::RowBuffer;
+use crate::settings::Settings;
+
+/// When a batch is closed and a row group is cut.
+#[derive(Debug, Clone)]
+struct Limits {
+    commit_bytes: u64,
+    commit_interval: Duration,
+    row_group_bytes: u64,
+    max_buffer_bytes: u64,
+}
+
+/// Takes in chunks in the order of their tickets.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    limits: Limits,
+    order: InOrder<Routed>,
+    open: OpenBatch,
+    in_flight: bool,
+    /// Number of chunks of the run, once the sources have ended.
+    end: Option<u64>,
+    ratio: Arc<Ratio>,
+    queue: Arc<WorkQueue>,
+    done: UnboundedSender<SealedBatch>,
+}
+
+#[derive(Debug)]
+struct OpenBatch {
+    buffers: BTreeMap<Partition, RowBuffer>,
+    buffered_bytes: u64,
+    encoding: Arc<Encoding>,
+    summary: BatchSummary,
+    opened: Option<Instant>,
+}
+
+impl OpenBatch {
+    fn new(done: UnboundedSender<SealedBatch>) -> Self {
+        OpenBatch {
+            buffers: BTreeMap::new(),
+            buffered_bytes: 0,
+            encoding: Encoding::new(done),
+            summary: BatchSummary::default(),
+            opened: None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.summary.ends.is_empty()
+    }
+}
+
+impl Batcher {
+    pub(super) fn new(
+        settings: &Settings,
+        ratio: Arc<Ratio>,
+        queue: Arc<WorkQueue>,
+        done: UnboundedSender<SealedBatch>,
+    ) -> Self {
+        let limits = Limits {
+            commit_bytes: settings.commit_bytes,
+            commit_interval: settings.commit_interval(),
+            row_group_bytes: settings.row_group_bytes,
+            max_buffer_bytes: settings.max_buffer_bytes,
+        };
+        let open = OpenBatch::new(done.clone());
+        Batcher { limits, order: InOrder::new(), open, in_flight: false, end: None, ratio, queue, done }
+    }
+
+    /// Takes in a chunk; returns how many have had their turn by that.
+    ///
+    /// # Errors
+    /// Those of [`RowBuffer::push`].
+    pub(super) fn submit(&mut self, ticket: u64, routed: Routed, now: Instant) -> Result<usize> {
+        self.order.put(ticket, routed);
+        let before = self.order.next();
+        while let Some((_, routed)) = self.order.pop() {
+            self.add(routed, now)?;
+            self.settle(now);
+        }
+        Ok((self.order.next() - before) as usize)
+    }
+
+    /// Says that no chunk follows after `tickets` of them.
+    pub(super) fn end(&mut self, tickets: u64, now: Instant) {
+        self.end = Some(tickets);
+        self.settle(now);
+    }
+
+    /// Says that the batch on its way has landed.
+    pub(super) fn landed(&mut self, now: Instant) {
+        self.in_flight = false;
+        self.settle(now);
+    }
+
+    /// Closes the open batch if it is time, and stops or lets go the decoding.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if !self.in_flight && (self.is_full() || self.is_due(now) || self.is_last()) {
+            self.close();
+        }
+        self.queue.set_paused(self.in_flight && self.is_full());
+    }
+
+    /// Returns when the open batch has to be looked at again, if time alone closes it.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        match self.open.opened {
+            Some(opened) if !self.in_flight => Some(opened + self.limits.commit_interval),
+            _ => None,
+        }
+    }
+
+    /// Returns whether everything that was read has landed, and nothing follows.
+    pub(super) fn is_finished(&self) -> bool {
+        self.end == Some(self.order.next()) && !self.in_flight && self.open.is_empty()
+    }
+
+    fn add(&mut self, routed: Routed, now: Instant) -> Result<()> {
+        let summary = &mut self.open.summary;
+        summary.ends.insert(routed.place.shard, routed.place.to);
+        summary.records += routed.records;
+        summary.bytes += routed.place.bytes;
+        summary.newest_arrival_micros = summary.newest_arrival_micros.max(routed.newest_arrival_micros);
+        for (total, counts) in summary.counts.iter_mut().zip(routed.counts) {
+            *total += counts;
+        }
+        self.open.opened.get_or_insert(now);
+        for piece in routed.pieces {
+            let partition = (piece.table, piece.day);
+            let buffer = self.open.buffers.entry(partition).or_default();
+            let before = buffer.memory_bytes() as u64;
+            buffer.push(piece.rows)?;
+            let bytes = buffer.memory_bytes() as u64;
+            self.open.buffered_bytes = self.open.buffered_bytes + bytes - before;
+            if bytes >= self.limits.row_group_bytes {
+                self.open.buffered_bytes -= bytes;
+                self.queue.push_row_group(self.open.encoding.job(partition, buffer.take(), bytes));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        let (encoded, pending) = self.open.encoding.progress();
+        let staged = encoded + self.ratio.estimate(pending + self.open.buffered_bytes);
+        staged >= self.limits.commit_bytes || self.open.buffered_bytes >= self.limits.max_buffer_bytes
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.open.opened.is_some_and(|opened| now >= opened + self.limits.commit_interval)
+    }
+
+    fn is_last(&self) -> bool {
+        self.end == Some(self.order.next()) && !self.open.is_empty()
+    }
+
+    fn close(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let closed = std::mem::replace(&mut self.open, OpenBatch::new(self.done.clone()));
+        for (partition, mut buffer) in closed.buffers {
+            let bytes = buffer.memory_bytes() as u64;
+            let rows = buffer.take();
+            if !rows.is_empty() {
+                self.queue.push_row_group(closed.encoding.job(partition, rows, bytes));
+            }
+        }
+        self.in_flight = true;
+        closed.encoding.seal(closed.summary);
+    }
+}

@@ -1,0 +1,144 @@
+//! Where the worker threads meet: everything that they share, and what one of them does with a piece of work.
+//!
+//! Locks are taken in the order judge, batcher, queue, and never across a decode, a copy or an encode.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use icefold_core::{Error, Result};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::batch::Batcher;
+use super::encoding::{Ratio, SealedBatch};
+use super::judge::{Decoded, Judge};
+use super::queue::{Job, WorkQueue};
+use super::resume::{Place, TABLES};
+use super::{Decode, route};
+use crate::chunk::Chunk;
+use crate::encode::TableEncoder;
+use crate::metrics::IngestProgress;
+use crate::settings::Settings;
+
+/// Shared by the worker threads, the feeds and the run itself.
+pub(super) struct Floor {
+    pub(super) queue: Arc<WorkQueue>,
+    judge: Mutex<Judge>,
+    batcher: Mutex<Batcher>,
+    encoders: [Arc<TableEncoder>; TABLES],
+    ratio: Arc<Ratio>,
+    /// One for each chunk that may still be taken from a source.
+    pub(super) permits: Semaphore,
+    /// Something happened that the run waits for.
+    pub(super) changed: Notify,
+    failure: Mutex<Option<Error>>,
+    progress: watch::Sender<IngestProgress>,
+}
+
+impl Floor {
+    pub(super) fn new(
+        settings: &Settings,
+        judge: Judge,
+        encoders: [Arc<TableEncoder>; TABLES],
+        progress: watch::Sender<IngestProgress>,
+        done: UnboundedSender<SealedBatch>,
+    ) -> Self {
+        let (queue, ratio) = (Arc::new(WorkQueue::new()), Arc::new(Ratio::default()));
+        Floor {
+            batcher: Mutex::new(Batcher::new(settings, ratio.clone(), queue.clone(), done)),
+            queue,
+            judge: Mutex::new(judge),
+            encoders,
+            ratio,
+            permits: Semaphore::new(settings.max_chunks_in_flight()),
+            changed: Notify::new(),
+            failure: Mutex::new(None),
+            progress,
+        }
+    }
+
+    /// Works until the queue is closed.
+    pub(super) fn work(&self, mut decoder: Box<dyn Decode>) {
+        while let Some(job) = self.queue.take() {
+            if let Err(error) = self.perform(job, decoder.as_mut()) {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn perform(&self, job: Job, decoder: &mut dyn Decode) -> Result<()> {
+        match job {
+            Job::Encode(row_group) => row_group.run(&self.encoders, &self.ratio),
+            Job::Decode { ticket, chunk } => self.decode(ticket, &chunk, decoder),
+        }
+    }
+
+    fn decode(&self, ticket: u64, chunk: &Chunk, decoder: &mut dyn Decode) -> Result<()> {
+        let rows = decoder.decode(chunk)?;
+        let place = Place::of(chunk);
+        let read_rows = rows.raw.num_rows() as u64;
+        let (judged, dedup_ids) = {
+            let mut judge = lock(&self.judge);
+            (judge.submit(ticket, Decoded { place, rows })?, judge.dedup_ids() as u64)
+        };
+        for (ticket, judged) in judged {
+            let routed = route::route(judged)?;
+            let turns = lock(&self.batcher).submit(ticket, routed, Instant::now())?;
+            self.permits.add_permits(turns);
+        }
+        self.progress.send_modify(|progress| {
+            progress.read_bytes += chunk.bytes.len() as u64;
+            progress.read_rows += read_rows;
+            progress.dedup_ids = dedup_ids;
+        });
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Says that no source has another chunk.
+    pub(super) fn sources_ended(&self) {
+        lock(&self.batcher).end(self.queue.tickets(), Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Says that the batch on its way has landed.
+    pub(super) fn landed(&self) {
+        lock(&self.batcher).landed(Instant::now());
+    }
+
+    /// Closes the open batch if it is time.
+    pub(super) fn settle(&self) {
+        lock(&self.batcher).settle(Instant::now());
+    }
+
+    /// Returns when [`Floor::settle`] has to be called at the latest.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        lock(&self.batcher).due_at()
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        lock(&self.batcher).is_finished()
+    }
+
+    /// Stops the work; the first error counts.
+    pub(super) fn fail(&self, error: Error) {
+        lock(&self.failure).get_or_insert(error);
+        self.stop();
+    }
+
+    pub(super) fn failure(&self) -> Option<Error> {
+        lock(&self.failure).take()
+    }
+
+    /// Lets the threads and the feeds go.
+    pub(super) fn stop(&self) {
+        self.queue.close();
+        self.permits.close();
+        self.changed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // After a panic the run fails anyway; the data behind the lock is only dropped.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,110 @@
+//! The first ordered step: are the chunks complete, and which events are duplicates? Cheap, since it is done under a
+//! lock, one chunk after the other.
+
+use std::collections::BTreeMap;
+
+use arrow::array::BooleanArray;
+use icefold_core::tables::TableKind;
+use icefold_core::{Error, Result, ShardId};
+
+use super::order::InOrder;
+use super::resume::{Continuity, Place, Standing, TABLES, index_of};
+use crate::chunk::DecodedChunk;
+use crate::dedup::Dedup;
+use crate::encode::partition;
+
+/// A decoded chunk with its place.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) place: Place,
+    pub(super) rows: DecodedChunk,
+}
+
+/// A chunk whose events are decided.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) place: Place,
+    pub(super) rows: DecodedChunk,
+    /// How many rows each table has already, in the order of [`TableKind::ALL`].
+    pub(super) cuts: [Cut; TABLES],
+    /// For the events that the table `events` does not have yet: which were accepted? `None`: all of them.
+    pub(super) accepted: Option<BooleanArray>,
+}
+
+/// How many rows of each kind lie before a table's checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cut {
+    pub(super) raw: usize,
+    pub(super) quarantine: usize,
+    pub(super) events: usize,
+}
+
+/// Decides chunks in the order of their tickets.
+#[derive(Debug)]
+pub(super) struct Judge {
+    order: InOrder<Decoded>,
+    dedup: Dedup,
+    continuity: Continuity,
+    standings: BTreeMap<ShardId, Standing>,
+}
+
+impl Judge {
+    pub(super) fn new(dedup: Dedup, standings: BTreeMap<ShardId, Standing>) -> Self {
+        let mut continuity = Continuity::default();
+        for (shard, standing) in &standings {
+            continuity.expect(shard.clone(), standing.start().clone());
+        }
+        Judge { order: InOrder::new(), dedup, continuity, standings }
+    }
+
+    /// Takes in a chunk and returns those whose turn has come, decided.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when chunks or rows are missing; errors of [`Dedup::decide`].
+    pub(super) fn submit(&mut self, ticket: u64, decoded: Decoded) -> Result<Vec<(u64, Judged)>> {
+        self.order.put(ticket, decoded);
+        let mut judged = Vec::new();
+        while let Some((ticket, decoded)) = self.order.pop() {
+            judged.push((ticket, self.judge(decoded)?));
+        }
+        Ok(judged)
+    }
+
+    /// Returns how many message ids are remembered.
+    pub(super) fn dedup_ids(&self) -> usize {
+        self.dedup.stored_ids()
+    }
+
+    fn judge(&mut self, Decoded { place, rows }: Decoded) -> Result<Judged> {
+        self.continuity.advance(&place)?;
+        check(&rows)?;
+        let standing = &self.standings[&place.shard];
+        let mut cuts = [Cut::default(); TABLES];
+        for (cut, checkpoint) in cuts.iter_mut().zip(&standing.0) {
+            *cut = Cut {
+                raw: place.rows_before(checkpoint, TableKind::RawEvents, &rows.raw)?,
+                quarantine: place.rows_before(checkpoint, TableKind::Quarantine, &rows.quarantine)?,
+                events: place.rows_before(checkpoint, TableKind::Events, &rows.events)?,
+            };
+        }
+        let first = cuts[index_of(TableKind::Events)].events;
+        let arrivals = partition::timestamps(&rows.events, TableKind::Events.index_of("arrival_time"))?;
+        let decisions = self.dedup.decide(&place.shard, &rows.message_hashes[first..], &arrivals.values()[first..])?;
+        Ok(Judged { place, rows, cuts, accepted: decisions.accepted })
+    }
+}
+
+/// Every row in is an event or quarantined (W2), and every event has its hash.
+fn check(rows: &DecodedChunk) -> Result<()> {
+    let (raw, events, quarantined) = (rows.raw.num_rows(), rows.events.num_rows(), rows.quarantine.num_rows());
+    if raw != events + quarantined {
+        return Err(Error::bug(format!(
+            "the decoder made {events} events and {quarantined} quarantined rows out of {raw} rows of shard `{}`",
+            rows.shard
+        )));
+    }
+    if events != rows.message_hashes.len() {
+        return Err(Error::bug(format!("the decoder hashed {} of {events} events", rows.message_hashes.len())));
+    }
+    Ok(())
+}

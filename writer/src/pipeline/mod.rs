@@ -1,0 +1,291 @@
+//! A run of the writer: from sources to committed snapshots of all tables.
+//!
+//! ```text
+//!  Source ─▶ [feed] ─▶ [queue] ─▶ worker: decode ─▶ [judge] ─▶ worker: [route] ─▶ [batch] ─▶ worker: [encoding] ─▶ publish
+//!            permits    tickets                     in order                     in order     row groups        one batch
+//! ```
+//!
+//! Chunks get a ticket when they are read. Threads decode them in any order; [`judge`] and [`batch`] put them back into
+//! the order of the tickets, so that duplicates are found in stream order and rows lie in files as they came. Nobody
+//! waits for a turn: who comes early leaves the chunk there, and whoever brings the missing one does the work.
+//!
+//! | limit | setting |
+//! |---|---|
+//! | chunks between source and buffers | `chunks_in_flight_per_core` |
+//! | rows that wait to be encoded | `max_buffer_bytes` |
+//! | encoded bytes of a batch | `commit_bytes` |
+//! | batches | one open, one on its way |
+//! | remembered message ids | `dedup_max_ids` |
+//!
+//! Each table has its own checkpoint and commits what lies between it and the end of the batch ([`resume`]). Kept here:
+//! W1 by [`resume`] and the checks of continuity, W2 by [`route`], K3 by `Checkpoint::advance`.
+
+mod batch;
+mod encoding;
+mod feed;
+mod floor;
+mod judge;
+mod order;
+mod queue;
+mod resume;
+mod route;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use icefold_catalog::{TableDefinition, Warehouse};
+use icefold_core::tables::TableKind;
+use icefold_core::{Checkpoint, Error, Result, ShardId, ShardPosition};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
+
+use crate::chunk::{Chunk, DecodedChunk};
+use crate::dedup::{self, Dedup};
+use crate::encode::TableEncoder;
+use crate::failpoint::FailPoints;
+use crate::metrics::{IngestProgress, IngestReport};
+use crate::publish::{Destination, Published, Publisher, TableState};
+use crate::settings::Settings;
+use crate::source::Source;
+
+pub(crate) use encoding::{BatchSummary, SealedBatch};
+use feed::Feeds;
+use floor::Floor;
+use judge::Judge;
+use resume::Standing;
+pub(crate) use resume::{TABLES, index_of};
+use workers::Workers;
+
+/// Turns chunks into rows; each worker thread has its own.
+pub trait Decode: Send {
+    /// Decodes a chunk. What is malformed becomes a row of `quarantine`, not an error.
+    ///
+    /// # Errors
+    /// Only what no record can cause.
+    fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk>;
+}
+
+impl<F: FnMut(&Chunk) -> Result<DecodedChunk> + Send> Decode for F {
+    fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
+        self(chunk)
+    }
+}
+
+type MakeDecoder = Arc<dyn Fn() -> Result<Box<dyn Decode>> + Send + Sync>;
+
+/// A run of the writer, to be given its sources and a decoder.
+///
+/// ```text
+/// let ingest = Ingest::open(&warehouse, settings).await?;
+/// let source = open_source(.., ingest.position(&shard)).await?;
+/// let report = ingest.source(source).decoder(|| Decoder::new(..)).run().await?;
+/// ```
+pub struct Ingest {
+    settings: Settings,
+    tables: [TableState; TABLES],
+    destination: Arc<dyn Destination>,
+    sources: Vec<Box<dyn Source>>,
+    make_decoder: Option<MakeDecoder>,
+    contract: String,
+    progress: watch::Sender<IngestProgress>,
+    fail_points: FailPoints,
+}
+
+impl Ingest {
+    /// Loads the tables, creating those that are missing, and their checkpoints.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) for wrong settings and for tables that
+    /// another program has changed beyond use; errors of store and catalog.
+    pub async fn open(warehouse: &Warehouse, settings: Settings) -> Result<Self> {
+        settings.validate()?;
+        let mut tables = Vec::with_capacity(TABLES);
+        for kind in TableKind::ALL {
+            tables.push(open_table(warehouse, kind, settings.compression_level).await?);
+        }
+        let tables = tables.try_into().map_err(|_| Error::bug("a table is missing"))?;
+        Ok(Ingest {
+            settings,
+            tables,
+            destination: Arc::new(warehouse.clone()),
+            sources: Vec::new(),
+            make_decoder: None,
+            contract: icefold_core::tables::BUILT_IN_CONTRACT.to_owned(),
+            progress: watch::Sender::default(),
+            fail_points: FailPoints::default(),
+        })
+    }
+
+    /// Returns where a source of `shard` has to start: at the table that is furthest behind. `None`: from the start.
+    pub fn position(&self, shard: &ShardId) -> Option<ShardPosition> {
+        resume::start_position(shard, self.checkpoints())
+    }
+
+    /// Adds a source, opened at its [`Ingest::position`]. Several are read at the same time.
+    #[must_use]
+    pub fn source(mut self, source: Box<dyn Source>) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// Sets how chunks are decoded; `make` is called once for each worker thread.
+    #[must_use]
+    pub fn decoder<D: Decode + 'static>(mut self, make: impl Fn() -> Result<D> + Send + Sync + 'static) -> Self {
+        self.make_decoder = Some(Arc::new(move || Ok(Box::new(make()?))));
+        self
+    }
+
+    /// Sets the contract and version that snapshot summaries name. Default: the built-in one.
+    #[must_use]
+    pub fn contract(mut self, contract: impl Into<String>) -> Self {
+        self.contract = contract.into();
+        self
+    }
+
+    /// Sets where progress is told: after every chunk and every commit.
+    #[must_use]
+    pub fn progress(mut self, progress: watch::Sender<IngestProgress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Arms a fail point, for crash tests.
+    #[must_use]
+    pub fn fail_points(mut self, fail_points: FailPoints) -> Self {
+        self.fail_points = fail_points;
+        self
+    }
+
+    /// Puts something between the writer and the warehouse, for tests and simulation.
+    #[must_use]
+    pub fn destination(mut self, destination: Arc<dyn Destination>) -> Self {
+        self.destination = destination;
+        self
+    }
+
+    /// Reads the sources to their end and commits everything.
+    ///
+    /// When the future is dropped, reading and the threads stop; a commit that was on its way may be in or not, and the
+    /// next run finds out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`](icefold_core::ErrorKind::Fenced) when another writer has moved a table. Errors of a source,
+    /// after what it had handed over is committed. Errors of store and catalog that last longer than `retry_seconds`.
+    /// In every case nothing is lost: the next run continues at the tables' checkpoints.
+    pub async fn run(self) -> Result<IngestReport> {
+        let standings = self.standings()?;
+        let make_decoder = self.make_decoder.clone().ok_or_else(|| Error::bug("an ingest without a decoder"))?;
+        let mut dedup = Dedup::new(self.settings.dedup_window(), self.settings.dedup_max_ids);
+        let events = &self.tables[index_of(TableKind::Events)];
+        dedup::rebuild(&events.table, &events.checkpoint, standings.keys(), &mut dedup).await?;
+
+        let (done, sealed) = unbounded_channel();
+        let encoders = self.tables.each_ref().map(|state| state.encoder.clone());
+        let judge = Judge::new(dedup, standings);
+        let floor = Arc::new(Floor::new(&self.settings, judge, encoders, self.progress.clone(), done));
+        let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
+        let workers = Workers::start(self.settings.workers(), &floor, &make_decoder)?;
+        let mut feeds = Feeds::start(self.sources, &floor);
+        let mut run = Run { floor, publisher, sealed, progress: self.progress, report: IngestReport::default() };
+        let ended = run.conduct().await;
+        feeds.stop().await;
+        workers.join().await;
+        ended?;
+        match feeds.error() {
+            Some(error) => Err(error),
+            None => Ok(run.report()),
+        }
+    }
+
+    fn checkpoints(&self) -> [&Checkpoint; TABLES] {
+        self.tables.each_ref().map(|state| &state.checkpoint)
+    }
+
+    fn standings(&self) -> Result<BTreeMap<ShardId, Standing>> {
+        let mut shards = BTreeSet::new();
+        for source in &self.sources {
+            if !shards.insert(source.shard()) {
+                return Err(Error::invalid(format!("source `{}` is given twice: name it once", source.shard())));
+            }
+        }
+        Ok(shards.into_iter().map(|shard| (shard.clone(), Standing::of(shard, self.checkpoints()))).collect())
+    }
+}
+
+async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i32) -> Result<TableState> {
+    let table = warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
+    let encoder = Arc::new(TableEncoder::for_table(kind, table.metadata(), compression_level)?);
+    let checkpoint = table.progress().await?.checkpoint;
+    Ok(TableState { kind, table, checkpoint, encoder })
+}
+
+/// The part of a run that waits: for batches, for time to pass, for the end.
+struct Run {
+    floor: Arc<Floor>,
+    publisher: Publisher,
+    sealed: UnboundedReceiver<SealedBatch>,
+    progress: watch::Sender<IngestProgress>,
+    report: IngestReport,
+}
+
+impl Run {
+    async fn conduct(&mut self) -> Result<()> {
+        loop {
+            if let Some(error) = self.floor.failure() {
+                return Err(error);
+            }
+            if self.floor.is_finished() {
+                return Ok(());
+            }
+            let due = self.floor.due_at();
+            tokio::select! {
+                Some(batch) = self.sealed.recv() => self.publish(batch).await?,
+                () = self.floor.changed.notified() => {}
+                () = sleep_until(due) => self.floor.settle(),
+            }
+        }
+    }
+
+    async fn publish(&mut self, batch: SealedBatch) -> Result<()> {
+        let summary = batch.summary.clone();
+        let published = self.publisher.publish(batch).await?;
+        self.floor.landed();
+        self.account(&summary, published);
+        Ok(())
+    }
+
+    fn account(&mut self, summary: &BatchSummary, published: Published) {
+        // All four counts are known for `events` alone.
+        let counts = summary.counts[index_of(TableKind::Events)];
+        self.report.counts += counts;
+        self.report.records += summary.records;
+        self.report.bytes += summary.bytes;
+        self.report.commits += published.commits;
+        self.report.files += published.files;
+        self.report.file_bytes += published.file_bytes;
+        self.progress.send_modify(|progress| {
+            progress.committed += counts;
+            progress.committed_records += summary.records;
+            progress.committed_bytes += summary.bytes;
+            progress.commits += published.commits;
+            progress.files += published.files;
+            progress.file_bytes += published.file_bytes;
+            progress.newest_arrival_micros = progress.newest_arrival_micros.max(summary.newest_arrival_micros);
+        });
+    }
+
+    fn report(self) -> IngestReport {
+        let checkpoints = self.publisher.tables().iter().map(|state| (state.kind.name(), state.checkpoint.clone()));
+        IngestReport { nothing_new: self.report.commits == 0, checkpoints: checkpoints.collect(), ..self.report }
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,86 @@
+//! Judged chunks to rows of partitions and counts: the copying part, done by each worker away from every lock.
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::max;
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use icefold_core::tables::TableKind;
+use icefold_core::{Counts, Result};
+
+use super::judge::{Cut, Judged};
+use super::resume::{Place, TABLES, index_of};
+use crate::encode::partition::split_by_day;
+
+/// Rows of one partition of one table.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Place of the table in [`TableKind::ALL`].
+    pub(super) table: usize,
+    /// Day since 1970.
+    pub(super) day: i32,
+    pub(super) rows: RecordBatch,
+}
+
+/// What a chunk adds to the open batch.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) place: Place,
+    pub(super) pieces: Vec<Piece>,
+    /// What became of the rows that each table did not have yet.
+    pub(super) counts: [Counts; TABLES],
+    pub(super) records: u64,
+    /// The latest arrival among the rows.
+    pub(super) newest_arrival_micros: Option<i64>,
+}
+
+/// Sorts the rows of a chunk into partitions.
+///
+/// # Errors
+/// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the tables' columns.
+pub(super) fn route(judged: Judged) -> Result<Routed> {
+    let counts = counts(&judged);
+    let Judged { place, rows, cuts, accepted } = judged;
+    let (records, newest_arrival_micros) = describe(&rows.raw);
+    let mut pieces = Vec::new();
+    for (table, kind) in TableKind::ALL.into_iter().enumerate() {
+        let (batch, cut, keep) = match kind {
+            TableKind::RawEvents => (&rows.raw, cuts[table].raw, None),
+            TableKind::Quarantine => (&rows.quarantine, cuts[table].quarantine, None),
+            TableKind::Events => (&rows.events, cuts[table].events, accepted.as_ref()),
+        };
+        let new = batch.slice(cut, batch.num_rows() - cut);
+        for (day, rows) in split_by_day(kind, &new, keep)? {
+            pieces.push(Piece { table, day, rows });
+        }
+    }
+    Ok(Routed { place, pieces, counts, records, newest_arrival_micros })
+}
+
+/// Counts the rows behind each table's cut. Of events before the cut of `events` it is not known any more whether they
+/// were duplicates; only a table that was made anew behind `events` has such rows.
+fn counts(judged: &Judged) -> [Counts; TABLES] {
+    let rows = &judged.rows;
+    let decided = judged.cuts[index_of(TableKind::Events)].events;
+    judged.cuts.map(|Cut { raw, quarantine, events }| {
+        let events = events.max(decided);
+        let behind = rows.events.num_rows() - events;
+        let accepted = judged.accepted.as_ref().map_or(behind, |mask| accepted_from(mask, events - decided));
+        Counts {
+            rows_in: (rows.raw.num_rows() - raw) as u64,
+            accepted: accepted as u64,
+            duplicate: (behind - accepted) as u64,
+            quarantined: (rows.quarantine.num_rows() - quarantine) as u64,
+        }
+    })
+}
+
+fn accepted_from(mask: &BooleanArray, from: usize) -> usize {
+    mask.slice(from, mask.len() - from).true_count()
+}
+
+/// Returns the number of records (each has one row with sub-offset 0) and the latest arrival.
+fn describe(raw: &RecordBatch) -> (u64, Option<i64>) {
+    let sub_offsets = raw.column(TableKind::RawEvents.index_of("sub_offset")).as_primitive_opt::<Int32Type>();
+    let records = sub_offsets.map_or(0, |s| s.values().iter().filter(|sub_offset| **sub_offset == 0).count());
+    let arrivals = raw.column(TableKind::RawEvents.index_of("arrival_time"));
+    (records as u64, arrivals.as_primitive_opt::<TimestampMicrosecondType>().and_then(max))
+}

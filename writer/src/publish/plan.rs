@@ -1,0 +1,106 @@
+//! From a sealed batch to one intent for each table.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use icefold_catalog::Intent;
+use icefold_core::{Delta, Error, Result};
+use uuid::Uuid;
+
+use super::TableState;
+use crate::encode::{EncodedFile, EncodedRowGroup, partition};
+use crate::pipeline::{BatchSummary, SealedBatch, TABLES};
+
+/// Key of a snapshot summary: the contract and version that decided about the rows.
+pub(crate) const CONTRACT: &str = "icefold.contract";
+
+/// What is committed to one table.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Place of the table in `TableKind::ALL`.
+    pub(super) table: usize,
+    pub(super) intent: Intent,
+    pub(super) rows: u64,
+}
+
+/// An object to write.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) uri: String,
+    pub(super) parts: Vec<Bytes>,
+}
+
+/// Plans a batch. Closing Parquet files copies their bytes once, so it is not done on a thread that waits for others.
+///
+/// # Errors
+/// Those of [`TableEncoder::assemble`](crate::encode::TableEncoder::assemble).
+pub(super) async fn plan(
+    tables: &[TableState; TABLES],
+    batch: SealedBatch,
+    contract: &str,
+) -> Result<(Vec<Plan>, Vec<Upload>)> {
+    let (tables, contract) = (tables.clone(), contract.to_owned());
+    let planned = tokio::task::spawn_blocking(move || plan_now(&tables, batch, &contract));
+    planned.await.map_err(|e| Error::bug("planning a batch panicked").because(e))?
+}
+
+fn plan_now(tables: &[TableState; TABLES], mut batch: SealedBatch, contract: &str) -> Result<(Vec<Plan>, Vec<Upload>)> {
+    let (mut plans, mut uploads) = (Vec::new(), Vec::new());
+    for (table, state) in tables.iter().enumerate() {
+        // Rows of a table whose checkpoint lies beyond the batch were left out on reading, so no file is forgotten.
+        let delta = delta(state, &batch.summary)?;
+        if delta.is_empty() {
+            continue;
+        }
+        let files = take_files(&mut batch.files, table);
+        let (intent, rows, mut table_uploads) = intent(state, delta, files, &batch.summary, contract)?;
+        plans.push(Plan { table, intent, rows });
+        uploads.append(&mut table_uploads);
+    }
+    Ok((plans, uploads))
+}
+
+/// From where the table stands to where the batch ends; shards that the table has beyond that are left out.
+fn delta(state: &TableState, summary: &BatchSummary) -> Result<Delta> {
+    let mut delta = Delta::default();
+    for (shard, end) in &summary.ends {
+        let from = state.checkpoint.next(shard);
+        if from < end.next {
+            delta.insert(shard.clone(), from, end.clone())?;
+        }
+    }
+    Ok(delta)
+}
+
+fn intent(
+    state: &TableState,
+    delta: Delta,
+    files: Vec<(i32, Vec<EncodedRowGroup>)>,
+    summary: &BatchSummary,
+    contract: &str,
+) -> Result<(Intent, u64, Vec<Upload>)> {
+    let (mut entries, mut uploads) = (Vec::new(), Vec::new());
+    for (day, row_groups) in files {
+        let folder = partition::folder(state.kind, day);
+        let uri = state.table.new_data_path(&folder, &Uuid::now_v7().to_string());
+        let EncodedFile { parts, file } = state.encoder.assemble(uri.clone(), day, row_groups)?;
+        entries.push(file);
+        uploads.push(Upload { uri, parts });
+    }
+    let rows = entries.iter().map(|file| file.record_count()).sum();
+    let counts = summary.counts[crate::pipeline::index_of(state.kind)];
+    let mut intent = Intent::append(&state.table, delta, counts, entries);
+    for file in &mut intent.add {
+        file.spec_id = state.encoder.partition_spec_id();
+    }
+    intent.summary.insert(CONTRACT.to_owned(), contract.to_owned());
+    Ok((intent, rows, uploads))
+}
+
+fn take_files(
+    files: &mut BTreeMap<(usize, i32), Vec<EncodedRowGroup>>,
+    table: usize,
+) -> Vec<(i32, Vec<EncodedRowGroup>)> {
+    let of_table: Vec<_> = files.range((table, i32::MIN)..=(table, i32::MAX)).map(|(key, _)| *key).collect();
+    of_table.into_iter().filter_map(|key| files.remove(&key).map(|groups| (key.1, groups))).collect()
+}
