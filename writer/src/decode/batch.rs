@@ -13,6 +13,10 @@ use super::scanner::{Fault, Kind, Scan, Scanner, Span, Value};
 /// How many events of a batch are kept as read: more than SDKs put into one, and 100 KB of memory.
 const KEPT_EVENTS: usize = 128;
 
+/// Most events of one record. An element may be as short as nothing between two commas, but each costs two rows: this
+/// bounds what a hostile record can grow to. SDKs post a few hundred at most.
+pub const MAX_BATCH_EVENTS: usize = 100_000;
+
 /// An event of a batch and what reading it gave.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -61,6 +65,9 @@ fn array(scanner: &mut Scanner<'_>, elements: &mut Vec<Span>, kept: &mut Vec<Kep
     let mut end = scanner.peek();
     while elements.is_empty() && end != b']' || end == b',' {
         let index = elements.len();
+        if index == MAX_BATCH_EVENTS {
+            return Err(Fault { reason: Reason::BatchTooLong, at: scanner.at, expected: "at most 100000 events" });
+        }
         if index == kept.len() && index < KEPT_EVENTS {
             kept.push(Kept { event: Event::default(), read: Ok(Kind::Absent) });
         }

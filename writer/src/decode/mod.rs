@@ -45,6 +45,7 @@ use std::fmt;
 use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
 
+pub use self::batch::MAX_BATCH_EVENTS;
 pub use self::combined::{ACCESS_LOG_CONTRACT, ACCESS_LOG_LIBRARY};
 pub use self::contract::MAX_ID_BYTES;
 pub use self::reason::Reason;

@@ -32,6 +32,8 @@ reasons! {
     EventTooLarge = "event_too_large",
     /// The record is a batch without events.
     EmptyBatch = "empty_batch",
+    /// The record is a batch of more events than a record may have.
+    BatchTooLong = "batch_too_long",
     /// What surrounds the batch is so long that repeating it for each event would swamp the table.
     BatchEnvelopeTooLarge = "batch_envelope_too_large",
     /// The record ends in the middle of a JSON value.

@@ -8,7 +8,14 @@ use super::contract::is_integer;
 use super::fields::{Field, Fields};
 use super::scanner::{Kind, Scanner, Value};
 
-const WANTED: [Field; 5] = [Field::AnonymousId, Field::UserId, Field::MessageId, Field::Type, Field::Event];
+/// What is searched for: each key with its closing quotation mark.
+const WANTED: [(&[u8], Field); 5] = [
+    (b"anonymousId\"", Field::AnonymousId),
+    (b"userId\"", Field::UserId),
+    (b"messageId\"", Field::MessageId),
+    (b"type\"", Field::Type),
+    (b"event\"", Field::Event),
+];
 
 /// Fills in the fields that erasure and the people who look at quarantine need, as far as they are missing.
 pub(super) fn salvage(bytes: &[u8], start: usize, end: usize, fields: &mut Fields) {
@@ -16,15 +23,11 @@ pub(super) fn salvage(bytes: &[u8], start: usize, end: usize, fields: &mut Field
     let mut at = start;
     while let Some(quote) = find_byte(text, at, b'"') {
         at = quote + 1;
-        let key = WANTED.into_iter().find(|field| {
-            let key = field.key().as_bytes();
-            text[at..].starts_with(key) && text.get(at + key.len()) == Some(&b'"')
-        });
-        if let Some(field) = key
-            && fields.get(field).is_missing()
-            && let Some(value) = value_at(text, at + field.key().len() + 1)
+        if let Some((key, field)) = WANTED.iter().find(|(key, _)| text[at..].starts_with(key))
+            && fields.get(*field).is_missing()
+            && let Some(value) = value_at(text, at + key.len())
         {
-            fields.set(field, value);
+            fields.set(*field, value);
         }
     }
 }

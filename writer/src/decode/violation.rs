@@ -84,12 +84,17 @@ fn pointer_to(bytes: &[u8], start: usize, at: usize) -> String {
     let mut levels: Vec<Level<'_>> = Vec::new();
     let mut scanner = Scanner::new(bytes, start, 0);
     let mut is_key = false;
+    let mut deeper = 0_usize;
     while scanner.at < at {
         match scanner.peek() {
             _ if scanner.at >= at => break,
+            // Each level adds a byte or more to the pointer, so deeper ones would be cut off anyway.
+            b'{' | b'[' if levels.len() == MAX_POINTER_BYTES => deeper += 1,
+            b'}' | b']' if deeper > 0 => deeper -= 1,
             b'{' => levels.push(Level::Object(None)),
             b'[' => levels.push(Level::Array(0)),
             b'}' | b']' => drop(levels.pop()),
+            b',' if deeper > 0 => {}
             b',' => match levels.last_mut() {
                 Some(Level::Array(index)) => *index += 1,
                 Some(Level::Object(key)) => *key = None,
@@ -98,7 +103,9 @@ fn pointer_to(bytes: &[u8], start: usize, at: usize) -> String {
             b'"' => {
                 let Ok(text) = scanner.string() else { break };
                 match levels.last_mut() {
-                    Some(Level::Object(key)) if is_key && scanner.at <= at => *key = Some(text.span.of(bytes)),
+                    Some(Level::Object(key)) if is_key && deeper == 0 && scanner.at <= at => {
+                        *key = Some(text.span.of(bytes))
+                    }
                     _ => {}
                 }
                 is_key = false;

@@ -148,3 +148,10 @@ fn a_second_batch_in_a_record_is_refused_with_the_first() {
         assert!(told(&decoded.quarantine, 0).starts_with("duplicate_key at \"/batch\""));
     }
 }
+
+#[test]
+fn a_record_has_no_more_events_than_it_may() {
+    let array = |events: usize| format!("[{}]", vec!["1"; events].join(","));
+    assert_eq!(decoded(array(MAX_BATCH_EVENTS)).quarantine.num_rows(), MAX_BATCH_EVENTS);
+    assert!(refused(array(MAX_BATCH_EVENTS + 1)).starts_with("batch_too_long at \"/100000\""));
+}
