@@ -333,7 +333,10 @@ impl FileSource {
         if let Some(current) = self.current.take() {
             let stored = &current.records.content.stored;
             let modified_micros = stored.modified_micros().max(current.entry.modified_micros);
-            self.finished.add(&current.name, stored.stored_bytes(), modified_micros);
+            // One that was emptied since it was listed is none: the next listing does not show it either.
+            if stored.stored_bytes() > 0 {
+                self.finished.add(&current.name, stored.stored_bytes(), modified_micros);
+            }
         }
         Ok(())
     }

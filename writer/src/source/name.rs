@@ -163,7 +163,8 @@ async fn is_object(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<bool> {
     }
     match store.head(path).await {
         Ok(meta) => Ok(meta.size > 0),
-        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        // Who may read only below a prefix is denied the prefix itself. If nothing may be read, listing says so.
+        Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => Ok(false),
         Err(e) => Err(refusal::storage(e, "looking at", path)),
     }
 }

@@ -26,7 +26,7 @@ pub struct SourceSettings {
     /// How many looks pass between two checks of everything behind the position when following (it is always checked
     /// at the start). 300: every ten minutes with the default pause.
     pub polls_per_recheck: u32,
-    /// How many files are remembered from one listing; what comes after is listed again. 65,536: some 10 MB.
+    /// How many files are remembered from one listing; what comes after is listed again. 65,536: some 20 MB.
     pub listing_limit: usize,
 }
 

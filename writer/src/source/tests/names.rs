@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::watch;
 
-use super::place::{rest, small, text};
+use super::place::{Place, Request, rest, small, text};
 use crate::source::{OpenSource, SourceName, open_source};
 
 fn with(store: Option<Arc<dyn ObjectStore>>) -> OpenSource<'static> {
@@ -100,6 +100,16 @@ async fn an_s3_prefix_and_an_s3_object_are_told_apart_by_what_is_there() {
         let mut source = open_source(&name, with(Some(store.clone()))).await.unwrap();
         assert_eq!(text(&rest(source.as_mut()).await), content, "{typed}");
     }
+    let denied = Place::in_memory();
+    denied.put("a", "1\n");
+    denied.store.before_each(|request, _| {
+        (request == Request::Head)
+            .then(|| object_store::Error::PermissionDenied { path: "root".into(), source: "403".into() })
+    });
+    let name = SourceName::parse("s3://bucket/root", "x").unwrap();
+    let mut source = open_source(&name, with(Some(denied.store.clone()))).await.unwrap();
+    assert_eq!(text(&rest(source.as_mut()).await), "1\n", "only what is below the prefix may be read");
+
     let nothing = SourceName::parse("s3://bucket/nothing", "x").unwrap();
     let error = open_source(&nothing, with(Some(store))).await.err().unwrap();
     assert!(error.message().contains("`s3://bucket/nothing` holds no files"), "{error}");

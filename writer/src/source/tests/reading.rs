@@ -130,6 +130,20 @@ async fn a_file_that_goes_away_before_it_is_read_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_emptied_before_it_is_read_is_as_if_it_were_not_there() {
+    for place in Place::both() {
+        place.put("a", "1\n");
+        place.put("b", "2\n");
+        place.put("c", "3\n");
+        let mut source = place.open(None).await.unwrap();
+        place.put("b", "");
+        let chunks = rest(&mut source).await;
+        assert_eq!(text(&chunks), "1\n|3\n");
+        assert_eq!(rest(&mut place.open(Some(&chunks[1].to)).await.unwrap()).await.len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn storage_that_fails_is_worth_another_try_and_storage_that_refuses_is_not() {
     for (refused, kind) in [(false, ErrorKind::Transient), (true, ErrorKind::Refused)] {
         for request in [Request::List, Request::Get] {
