@@ -40,6 +40,17 @@ impl Output {
             .map_err(|e| Error::new(ErrorKind::Refused, "standard output cannot be written").because(e))
     }
 
+    /// Prints a result as one line of JSON on standard error, for when standard output is taken.
+    ///
+    /// # Errors
+    /// `Bug` when `value` has no JSON form.
+    pub(crate) fn aside<T: Serialize>(&self, value: &T) -> Result<()> {
+        let json = serde_json::to_string(value).map_err(|e| Error::bug("result has no JSON form").because(e))?;
+        // A closed standard error must not stop the work.
+        let _ = writeln!(io::stderr(), "{json}");
+        Ok(())
+    }
+
     /// Prints a remark for a person who watches, on standard error.
     pub(crate) fn remark(&self, text: &str) {
         if !self.quiet && !self.json {

@@ -187,3 +187,29 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("ends").code(), Some(0));
 }
+
+#[test]
+fn two_ingests_at_once_leave_what_one_leaves() {
+    let place = Place::new();
+    let generate = ["generate", "20000", "--out", "ev", "--files", "4", "--json"];
+    let expected = place.icefold(&generate).exits(0).json();
+    let ingest = ["ingest", "ev", "--commit-bytes", "1000000", "--quiet"];
+    let pair = [place.command(&ingest).spawn().expect("starts"), place.command(&ingest).spawn().expect("starts")];
+    let codes = pair.map(|mut child| child.wait().expect("ends").code());
+    assert!(codes.iter().all(|code| matches!(code, Some(0 | 4))), "done or fenced, not {codes:?}");
+    place.icefold(&ingest).exits(0);
+    assert_eq!(place.count("SELECT count(*) FROM events"), expected["unique_valid"]);
+    assert_eq!(place.count("SELECT count(*) FROM raw_events"), expected["events"]);
+    place.icefold(&["verify"]).exits(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_exits_5() {
+    let place = Place::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let output = place.command(&["generate", "100", "--out", "-"]).stdout(full).output().expect("starts");
+    assert_eq!(output.status.code(), Some(5));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot be written to `standard output`") && said.contains("help: "), "{said}");
+}

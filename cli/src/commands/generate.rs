@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &GenerateArguments, output: Output) -> Result<Exit>
     };
     match to {
         // Standard output holds the events: the account must not mix with them.
+        Destination::Stdout if output.json => output.aside(&expectation)?,
         Destination::Stdout => output.remark(text(&expectation, &place, started.elapsed()).trim_end()),
         Destination::Folder(..) => output.result(&expectation, || text(&expectation, &place, started.elapsed()))?,
     }

@@ -76,19 +76,21 @@ pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Resul
 /// As [`Ingest::run`] and [`open_source`].
 pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &Request) -> Result<Done> {
     let started = Instant::now();
+    // Before anything is created: a source that does not exist must leave no trace.
+    let names = request.sources.iter().map(|typed| SourceName::parse(typed, &request.stdin_name));
+    let names = names.collect::<Result<Vec<_>>>()?;
     let mut ingest = Ingest::open(warehouse, session.settings().writer.clone()).await?;
     let stop = stop_on_interrupt(session);
-    for typed in &request.sources {
-        let name = SourceName::parse(typed, &request.stdin_name)?;
+    for name in &names {
         let position = ingest.position(name.shard());
         let with = OpenSource {
-            store: bucket_store(session, &name)?,
+            store: bucket_store(session, name)?,
             position: position.as_ref(),
             settings: SourceSettings { follow: request.follow, ..SourceSettings::default() },
             stop: stop.clone(),
             stdin_time_micros: warehouse.clock().now_ms() * 1_000,
         };
-        ingest = ingest.source(open_source(&name, with).await?);
+        ingest = ingest.source(open_source(name, with).await?);
     }
     let (decode, format) = (session.settings().decode.clone(), request.format);
     let (told, progress) = watch::channel(IngestProgress::default());
