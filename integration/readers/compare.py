@@ -67,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     arguments.engine = arguments.engine or list(OTHERS)
     if arguments.icefold:
-        os.environ["ICEFOLD_BINARY"] = arguments.icefold
+        os.environ["READERS_ICEFOLD"] = arguments.icefold
         arguments.engine.insert(0, ICEFOLD)
     arguments.table = arguments.table or list(TABLES)
     return arguments

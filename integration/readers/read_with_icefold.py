@@ -26,10 +26,10 @@ TIMEOUT_SECONDS = 120
 
 
 class Reader:
-    """The binary that ICEFOLD_BINARY names."""
+    """The binary that READERS_ICEFOLD names."""
 
     def __init__(self) -> None:
-        self.binary = os.environ.get("ICEFOLD_BINARY")
+        self.binary = os.environ.get("READERS_ICEFOLD")
         if not self.binary:
             raise RuntimeError("name the binary with --icefold")
 

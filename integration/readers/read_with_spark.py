@@ -46,10 +46,10 @@ class Reader:
 
 def start_spark(scratch: str, settings: dict[str, str] | None = None) -> SparkSession:
     """Starts Spark with the Iceberg runtime that `setup` prepared."""
-    classpath = os.environ.get("ICEFOLD_READERS_CLASSPATH")
+    classpath = os.environ.get("READERS_CLASSPATH")
     if not classpath:
         raise RuntimeError("run this with the launcher that `integration/readers/setup` prints")
-    sqlite_folder, sqlite_library = os.path.split(os.environ["ICEFOLD_READERS_SQLITE_LIBRARY"])
+    sqlite_folder, sqlite_library = os.path.split(os.environ["READERS_SQLITE_LIBRARY"])
     builder = SparkSession.builder.master("local[2]").appName("icefold-readers")
     settings = {
         "spark.driver.extraClassPath": classpath,
