@@ -18,6 +18,7 @@ use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
 
 /// What one round of the loop found.
+#[allow(clippy::large_enum_variant, reason = "one lives at a time, for one round")]
 enum Round {
     Done(CommitOutcome),
     /// Somebody else was faster, or nobody knows: look again.

@@ -23,6 +23,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every exit code, in order, with its meaning for the documentation.
+    #[cfg(test)]
     pub(crate) const ALL: [(Exit, &'static str); 7] = [
         (Exit::Done, "done; for `ingest` also when there was nothing new"),
         (Exit::Unexpected, "unexpected: a defect of icefold; please report it"),

@@ -56,7 +56,10 @@ fn a_figure_that_differs_is_reported() {
     let expect = scene.write("expect.json", &json!({ "events": { "current": { "rows": rows + 1 } } }));
     let differences =
         scene.compare(&["--engine", "duckdb", "--expect", &expect]).expect_err("one row too many is asked");
-    assert!(differences.contains(&format!("rows: expected {}, icefold {rows}, duckdb {rows}", rows + 1)), "{differences}");
+    assert!(
+        differences.contains(&format!("rows: expected {}, icefold {rows}, duckdb {rows}", rows + 1)),
+        "{differences}"
+    );
 }
 
 #[test]
