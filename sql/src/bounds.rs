@@ -11,13 +11,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use chrono::{Datelike, NaiveDate};
 use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, Result, ScalarValue};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use iceberg::spec::{Datum, Literal, PrimitiveLiteral, TableMetadata, Transform};
+use iceberg::spec::{Datum, Literal as IcebergLiteral, PrimitiveLiteral, TableMetadata, Transform};
 use icefold_catalog::LiveFile;
 
 use crate::columns::Columns;
@@ -44,10 +46,21 @@ pub(crate) struct FileBounds<'a> {
 impl FileBounds<'_> {
     /// Returns for each file whether it may hold rows for which `predicate` is true.
     ///
-    /// # Errors
-    /// When the predicate cannot be evaluated over bounds.
-    pub(crate) fn may_match(&self, predicate: Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
-        PruningPredicate::try_new(predicate, Arc::clone(self.columns.schema()))?.prune(self)
+    /// A part of the predicate that cannot be evaluated over bounds rules nothing out.
+    pub(crate) fn may_match(&self, predicate: &Arc<dyn PhysicalExpr>) -> Vec<bool> {
+        let mut keep = vec![true; self.files.len()];
+        for part in split_conjunction(predicate) {
+            match self.part_may_match(part) {
+                Ok(may) => keep.iter_mut().zip(may).for_each(|(keep, may)| *keep &= may),
+                Err(error) => tracing::debug!(%part, %error, "filter rules no file out"),
+            }
+        }
+        keep
+    }
+
+    fn part_may_match(&self, part: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
+        let part = in_plain_strings(Arc::clone(part))?;
+        PruningPredicate::try_new(part, Arc::new(plain_strings(self.columns.schema())))?.prune(self)
     }
 
     /// Returns what is known of column `index` in `file`.
@@ -69,7 +82,7 @@ impl FileBounds<'_> {
         let spec = self.metadata.partition_spec_by_id(file.spec_id)?;
         let values = file.file.partition().fields();
         spec.fields().iter().zip(values).filter(|(field, _)| field.source_id == id).find_map(|(field, value)| {
-            let Some(Literal::Primitive(value)) = value else { return None };
+            let Some(IcebergLiteral::Primitive(value)) = value else { return None };
             partition_bounds(field.transform, value, kind)
         })
     }
@@ -85,7 +98,8 @@ impl FileBounds<'_> {
         if values.iter().all(Option::is_none) {
             return None;
         }
-        ScalarValue::iter_to_array(values.into_iter().map(|v| v.unwrap_or_else(|| null.clone()))).ok()
+        let array = ScalarValue::iter_to_array(values.into_iter().map(|v| v.unwrap_or_else(|| null.clone()))).ok()?;
+        arrow::compute::cast(&array, &plain_string(array.data_type())).ok()
     }
 }
 
@@ -138,6 +152,26 @@ fn with_zero_of_sign(bound: ScalarValue, zero: f32) -> ScalarValue {
         ScalarValue::Float64(Some(v)) if v == 0.0 => ScalarValue::Float64(Some(f64::from(zero))),
         other => other,
     }
+}
+
+/// DataFusion prunes by `LIKE` with plain strings only, so bounds, columns and literals are plain strings while pruning.
+fn in_plain_strings(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+    expr.transform(|node| match node.downcast_ref::<Literal>().map(Literal::value) {
+        Some(ScalarValue::Utf8View(value)) => {
+            Ok(Transformed::yes(Arc::new(Literal::new(ScalarValue::Utf8(value.clone())))))
+        }
+        _ => Ok(Transformed::no(node)),
+    })
+    .data()
+}
+
+fn plain_strings(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_data_type(plain_string(f.data_type())));
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+fn plain_string(kind: &DataType) -> DataType {
+    if *kind == DataType::Utf8View { DataType::Utf8 } else { kind.clone() }
 }
 
 /// Returns which values of the source column a partition can hold.

@@ -98,7 +98,7 @@ impl IcefoldTable {
     /// Leaves out the data files that cannot hold a row for which all `filters` are true.
     fn prune<'a>(&self, state: &dyn Session, data: Vec<&'a LiveFile>, filters: &[Expr]) -> Result<Vec<&'a LiveFile>> {
         let Some(predicate) = self.predicate(state, filters)? else { return Ok(data) };
-        let keep = self.bounds(&data).may_match(predicate)?;
+        let keep = self.bounds(&data).may_match(&predicate);
         let kept: Vec<_> = data.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(*file)).collect();
         tracing::debug!(table = self.name, files = data.len(), kept = kept.len(), "files pruned");
         Ok(kept)

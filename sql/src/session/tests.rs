@@ -205,9 +205,9 @@ async fn snapshots_are_listed_oldest_first_with_what_they_did() {
     for table in ["snapshots('people')", "\"people$snapshots\""] {
         assert_eq!(answer(&session, &format!("SELECT {columns} FROM {table}")).await, expected);
     }
-    let rest =
-        answer(&session, "SELECT committed_at, length(commit_id), summary FROM snapshots('people') LIMIT 1").await;
-    assert!(rest[0].starts_with("2023-11-14T22:13:20Z|32|{\""), "{rest:?}");
+    let sql = "SELECT committed_at > '2023-11-14', length(commit_id), summary FROM snapshots('people')";
+    let rest = answer(&session, sql).await;
+    assert!(rest[0].starts_with("true|32|{\""), "{rest:?}");
     assert!(rest[0].contains(r#""icefold.total-rows-in":"4""#), "{rest:?}");
 }
 
@@ -265,7 +265,8 @@ async fn a_query_past_its_memory_says_so() {
     let settings = SessionSettings { memory_limit_bytes: MIN_MEMORY_BYTES, ..SessionSettings::default() };
     let session = QuerySession::open(&warehouse, settings).await.expect("session");
     assert_eq!(answer(&session, "SELECT count(DISTINCT id % 1000) FROM people").await, ["1000"]);
-    let (kind, text) = refusal(&session, "SELECT count(*) FROM people a JOIN people b ON a.id < b.id - 299999").await;
+    let join = "SELECT count(a.name || b.name) FROM people a JOIN people b ON a.name = b.name AND a.id + 1 > b.id";
+    let (kind, text) = refusal(&session, join).await;
     assert_eq!(kind, ErrorKind::Refused, "{text}");
     assert!(text.contains("memory"), "{text}");
 }
