@@ -31,6 +31,11 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// The folder's own path, which is another one each time.
+    pub fn name(&self) -> String {
+        self.0.path().display().to_string()
+    }
+
     /// Writes a file.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), content).expect("written");
