@@ -148,8 +148,8 @@ impl PruningStatistics for FileBounds<'_> {
 /// Comparisons order the two zeros of floats, writers of metrics need not: take the outer one.
 fn with_zero_of_sign(bound: ScalarValue, zero: f32) -> ScalarValue {
     match bound {
-        ScalarValue::Float32(Some(v)) if v == 0.0 => ScalarValue::Float32(Some(zero)),
-        ScalarValue::Float64(Some(v)) if v == 0.0 => ScalarValue::Float64(Some(f64::from(zero))),
+        ScalarValue::Float32(Some(0.0)) => ScalarValue::Float32(Some(zero)),
+        ScalarValue::Float64(Some(0.0)) => ScalarValue::Float64(Some(f64::from(zero))),
         other => other,
     }
 }

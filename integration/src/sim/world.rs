@@ -47,6 +47,16 @@ impl Clock for SkewedClock {
     }
 }
 
+/// The lives of one writer process.
+#[derive(Debug, Default)]
+struct Lives {
+    restarts: u32,
+    fenced: u32,
+    /// Tables and commits that were refused as fenced.
+    refused: Vec<(&'static str, String)>,
+    finished: bool,
+}
+
 struct World {
     seed: u64,
     mutation: Option<Mutation>,
@@ -119,8 +129,8 @@ impl World {
     }
 
     /// One writer process, started again whenever it dies, fails or is fenced, until the stream is in.
-    async fn writer(&self, process: u64) -> (u32, u32, Vec<(&'static str, String)>, bool) {
-        let (mut restarts, mut fenced, mut refused) = (0, 0, Vec::new());
+    async fn writer(&self, process: u64) -> Lives {
+        let mut lives = Lives::default();
         for life in 0..MAX_LIVES {
             let (warehouse, faults) = self.warehouse(process, life);
             let mut rng = SmallRng::seed_from_u64(self.seed ^ (process << 40) ^ u64::from(life));
@@ -130,19 +140,19 @@ impl World {
                 () = faults.death() => None,
             };
             match end {
-                Some(End::Finished) => return (restarts, fenced, refused, true),
+                Some(End::Finished) => return Lives { finished: true, ..lives },
                 Some(End::Fenced { table, commit_id }) => {
-                    fenced += 1;
+                    lives.fenced += 1;
                     // What was refused may have landed late before; what is in must not be called fenced.
                     if self.settings.retention.newest_snapshots > 10 {
-                        refused.push((table, commit_id));
+                        lives.refused.push((table, commit_id));
                     }
                 }
-                Some(End::Failed(_)) | None => restarts += 1,
+                Some(End::Failed(_)) | None => lives.restarts += 1,
             }
             turns(rng.random_range(0..40)).await;
         }
-        (restarts, fenced, refused, false)
+        lives
     }
 
     /// Compacts now and then, for as long as the writers run.
@@ -161,7 +171,7 @@ impl World {
         }
     }
 
-    async fn verdict(self, ends: Vec<(u32, u32, Vec<(&'static str, String)>, bool)>) -> Outcome {
+    async fn verdict(self, ends: Vec<Lives>) -> Outcome {
         let mut oracle = Oracle::default();
         let truth = self.truth();
         let versions = self.service.versions();
@@ -178,7 +188,7 @@ impl World {
             }
         }
         let mut outcome = Outcome { versions: versions.len(), ..Outcome::default() };
-        for (process, (restarts, fenced, refused, finished)) in ends.into_iter().enumerate() {
+        for (process, Lives { restarts, fenced, refused, finished }) in ends.into_iter().enumerate() {
             outcome.restarts += restarts;
             outcome.fenced += fenced;
             if !finished {
