@@ -43,7 +43,7 @@ impl ParquetFile {
     pub(crate) async fn open(store: &Store, uri: &str, size: u64) -> Result<Self> {
         let mut wanted = FOOTER_GUESS_BYTES.min(size);
         loop {
-            let tail = fetch(store, uri, &[size - wanted..size]).await?.remove(0);
+            let tail = fetch_range(store, uri, size - wanted..size).await?;
             let mut reader = ParquetMetaDataReader::new();
             match reader.try_parse_sized(&tail, size).and_then(|()| reader.finish()) {
                 Ok(metadata) => {
@@ -131,11 +131,12 @@ impl Iterator for ColumnReader {
 }
 
 async fn fetch(store: &Store, uri: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-    let path = store.object_path(uri)?;
-    let fetched = match ranges {
-        [range] => store.object_store().get_range(&path, range.clone()).await.map(|bytes| vec![bytes]),
-        _ => store.object_store().get_ranges(&path, ranges).await,
-    };
+    let fetched = store.object_store().get_ranges(&store.object_path(uri)?, ranges).await;
+    fetched.map_err(|e| explain(e, "read", uri))
+}
+
+async fn fetch_range(store: &Store, uri: &str, range: Range<u64>) -> Result<Bytes> {
+    let fetched = store.object_store().get_range(&store.object_path(uri)?, range).await;
     fetched.map_err(|e| explain(e, "read", uri))
 }
 
