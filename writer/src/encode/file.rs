@@ -73,7 +73,7 @@ impl TableEncoder {
         for ((index, column), id) in self.kind.columns().iter().enumerate().zip(1..) {
             let chunks = metadata.row_groups().iter().map(|group| group.column(index));
             sizes.insert(id, chunks.clone().map(|c| c.compressed_size() as u64).sum());
-            if !has_bounds(column.name) {
+            if !has_bounds(column) {
                 continue;
             }
             let bounds = chunks.fold(Bounds::Unseen, |bounds, chunk| {

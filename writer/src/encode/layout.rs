@@ -1,6 +1,6 @@
 //! How each column is written: dictionary or not, which statistics, page and compression.
 
-use icefold_core::tables::{ColumnType, TableKind};
+use icefold_core::tables::{Column, ColumnType, TableKind};
 use icefold_core::{Error, Result};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -32,21 +32,20 @@ const WITHOUT_DICTIONARY: &[&str] = &[
     "source_offset",
 ];
 
-/// Columns whose minimum and maximum help no query, but would put personal data into manifests.
-const WITHOUT_STATISTICS: &[&str] = &[
-    "payload",
-    "batch_envelope",
-    "properties",
-    "traits",
-    "context",
-    "extra",
-    "found",
-    "ip",
-    "user_agent",
-    "page_url",
-    "page_referrer",
-    "page_title",
-    "page_search",
+/// Text whose minimum and maximum let a reader skip files or row groups. Of other text every file holds nearly every
+/// value, so that its bounds would only cost time and put personal data into manifests.
+const TEXT_WITH_STATISTICS: &[&str] = &[
+    "message_id",
+    "event_type",
+    "event_name",
+    "anonymous_id",
+    "user_id",
+    "group_id",
+    "previous_id",
+    "reason",
+    "contract",
+    "shard",
+    "segment",
 ];
 
 /// Columns by which a reader looks for few rows: the minimum and maximum of every page are kept.
@@ -75,7 +74,7 @@ pub fn properties(kind: TableKind, compression_level: i32) -> Result<WriterPrope
         if WITHOUT_DICTIONARY.contains(&column.name) {
             builder = builder.set_column_dictionary_enabled(path(), false);
         }
-        if !has_bounds(column.name) {
+        if !has_bounds(column) {
             builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::None);
         } else if WITH_PAGE_STATISTICS.contains(&column.name) {
             builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::Page);
@@ -84,9 +83,13 @@ pub fn properties(kind: TableKind, compression_level: i32) -> Result<WriterPrope
     Ok(builder.build())
 }
 
-/// Returns whether the minimum and maximum of a column are kept.
-pub fn has_bounds(column: &str) -> bool {
-    !WITHOUT_STATISTICS.contains(&column)
+/// Returns whether the minimum and maximum of a column are kept: of every number and time, and of some text.
+pub fn has_bounds(column: &Column) -> bool {
+    match column.kind {
+        ColumnType::Binary => false,
+        ColumnType::String => TEXT_WITH_STATISTICS.contains(&column.name),
+        ColumnType::Int | ColumnType::Long | ColumnType::Timestamp => true,
+    }
 }
 
 /// Returns to how many characters or bytes the bounds of a column are cut in a manifest; `None` for numbers.
@@ -106,7 +109,7 @@ mod tests {
     #[test]
     fn every_named_column_exists() {
         let columns: Vec<&str> = TableKind::ALL.iter().flat_map(|t| t.columns()).map(|c| c.name).collect();
-        for name in WITHOUT_DICTIONARY.iter().chain(WITHOUT_STATISTICS).chain(WITH_PAGE_STATISTICS) {
+        for name in WITHOUT_DICTIONARY.iter().chain(TEXT_WITH_STATISTICS).chain(WITH_PAGE_STATISTICS) {
             assert!(columns.contains(name), "{name}");
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
 use chrono::{Days, NaiveDate};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Result};
@@ -37,8 +39,17 @@ pub fn split_by_day(
     for row in (0..rows.num_rows()).filter(|row| kept(*row)) {
         rows_by_day.entry(day_of(times.value(row))).or_default().push(row as u32);
     }
-    let take = |(day, indices)| Ok((day, take_record_batch(rows, &UInt32Array::from(indices)).map_err(mismatch)?));
-    rows_by_day.into_iter().map(take).collect()
+    rows_by_day.into_iter().map(|(day, indices)| Ok((day, select(rows, &indices).map_err(mismatch)?))).collect()
+}
+
+/// Copies some rows. Nearly all of them are copied in long runs, few of them one by one.
+fn select(rows: &RecordBatch, indices: &[u32]) -> Result<RecordBatch, ArrowError> {
+    if indices.len() < rows.num_rows() / 2 {
+        return take_record_batch(rows, &UInt32Array::from(indices.to_vec()));
+    }
+    let mut next = indices.iter().peekable();
+    let chosen = BooleanBuffer::collect_bool(rows.num_rows(), |row| next.next_if(|i| **i as usize == row).is_some());
+    filter_record_batch(rows, &BooleanArray::from(chosen))
 }
 
 /// Returns a column as timestamps.
@@ -69,7 +80,7 @@ fn day_of(micros: i64) -> i32 {
     micros.div_euclid(MICROS_PER_DAY) as i32
 }
 
-fn mismatch(error: arrow::error::ArrowError) -> Error {
+fn mismatch(error: ArrowError) -> Error {
     Error::bug("decoded rows cannot be split by day").because(error)
 }
 

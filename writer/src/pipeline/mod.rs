@@ -43,6 +43,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::chunk::{Chunk, DecodedChunk};
+use crate::decode::Decoder;
 use crate::dedup::{self, Dedup};
 use crate::encode::TableEncoder;
 use crate::failpoint::FailPoints;
@@ -71,6 +72,12 @@ pub trait Decode: Send {
 impl<F: FnMut(&Chunk) -> Result<DecodedChunk> + Send> Decode for F {
     fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         self(chunk)
+    }
+}
+
+impl Decode for Decoder {
+    fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
+        Decoder::decode(self, chunk)
     }
 }
 
