@@ -89,7 +89,10 @@ async fn partitions_stand_in_for_missing_bounds() {
     assert_eq!(table.planned_files("SELECT * FROM t WHERE at >= '1970-01-09T00:00:00Z'").await, 3);
     assert_eq!(table.planned_files("SELECT * FROM t WHERE who = 'c'").await, 10, "nothing is known of `who`");
     assert_eq!(table.query("SELECT who FROM t WHERE who = 'c' LIMIT 1").await, ["c"]);
-    assert_eq!(table.query("SELECT max(at) FROM t WHERE at < '1970-01-03T00:00:00Z'").await, ["1970-01-02T00:00:00.000005Z"]);
+    assert_eq!(
+        table.query("SELECT max(at) FROM t WHERE at < '1970-01-03T00:00:00Z'").await,
+        ["1970-01-02T00:00:00.000005Z"]
+    );
 }
 
 fn without_metrics(file: &iceberg::spec::DataFile) -> iceberg::spec::DataFile {
