@@ -7,6 +7,9 @@
 //!
 //! A file without any field id (no Iceberg writer makes one) is read by name; a table that has a name mapping for such
 //! files is refused, because names alone would be a guess.
+//!
+//! Known limit: before it asks, DataFusion reads a binary column as text when the table has a text column of that *name*.
+//! A text column that took the name of a binary one makes bytes that are not UTF-8 in older files an error, not a value.
 
 use std::collections::HashMap;
 use std::sync::Arc;
