@@ -105,9 +105,10 @@ Examples:
 Examples:
   icefold query 'SELECT event_type, count(*) AS events FROM events GROUP BY 1 ORDER BY 2 DESC'
   icefold query 'SELECT count(*) FROM events' --snapshot events=5937117119577207079
-  icefold query 'SELECT * FROM snapshots' --format csv
+  icefold query \"SELECT * FROM snapshots('events')\" --format csv
   echo 'SELECT 1' | icefold query -
-Tables: events, raw_events, quarantine, and about them: snapshots, files, manifests, checkpoints.")]
+Tables: events, raw_events, quarantine. About table T: snapshots('T'), files('T'), manifests('T'), checkpoints('T').
+docs/sql.md has more.")]
     Query(QueryArguments),
     /// Look at events that did not pass their contract
     #[command(after_help = "\

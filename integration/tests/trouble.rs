@@ -107,7 +107,7 @@ fn a_locked_database_is_named_and_the_next_run_continues() {
     succeed(&mut scene.ingest());
     fs::rename(&held, &second).expect("move");
     let mut holder = lock(&scene.path("warehouse/catalog.db"));
-    let (code, said) = fail(scene.ingest().args(["--set", "catalog.commit.timeout_seconds=2"]));
+    let (code, said) = fail(scene.ingest().args(["--set", "commit.timeout_seconds=2"]));
     assert!(said.contains("locked"), "exit {code}: {said}");
     drop(holder.stdin.take());
     holder.wait().expect("lock released");

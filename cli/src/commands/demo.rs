@@ -94,14 +94,14 @@ fn remove_unfinished(folder: &Path) -> Result<()> {
 }
 
 async fn show(session: &Session, sources: &Sources) -> Result<Exit> {
-    let place = |path: &Path| path.display().to_string();
     let steps = Narrator { session };
+    steps.print(&format!("Everything happens in {0}: try the commands yourself with --warehouse {0}\n", session.settings().catalog.warehouse))?;
     steps.title("A real access log becomes `page` events");
-    steps.say(&format!("icefold ingest {} --format combined", place(&sources.log)));
+    steps.say(&format!("icefold ingest {} --format combined", shown(&sources.log)));
     steps.ingest(&sources.log, InputFormat::Combined).await?;
 
     steps.title("Generated events, with duplicates, mistakes and late ones");
-    steps.say(&format!("icefold ingest {}", place(&sources.events)));
+    steps.say(&format!("icefold ingest {}", shown(&sources.events)));
     steps.ingest(&sources.events, InputFormat::Segment).await?;
     steps.say("again:");
     steps.ingest(&sources.events, InputFormat::Segment).await?;
@@ -124,10 +124,6 @@ async fn show(session: &Session, sources: &Sources) -> Result<Exit> {
     let checks = verify::checks(session, &[]).await?;
     steps.print(&verify::text(&checks))?;
     let holds = right && checks.iter().all(icefold_catalog::verify::Check::holds);
-    steps.print(&format!(
-        "\nYours to explore: icefold query 'SELECT * FROM snapshots' --warehouse {}\n",
-        session.settings().catalog.warehouse
-    ))?;
     Ok(if holds { Exit::Done } else { Exit::Broken })
 }
 
@@ -193,11 +189,20 @@ impl Narrator<'_> {
         ] {
             let found = query::number(&tables, &sql).await?;
             right &= found == expected;
-            let verdict = if found == expected { "as generated" } else { "NOT as generated" };
-            self.print(&format!("{what}: {} {verdict}, {}\n", figures::count(found), figures::count(expected)))?;
+            let found_text = figures::count(found);
+            self.print(&match found == expected {
+                true => format!("{found_text} {what}, as generated\n"),
+                false => format!("{found_text} {what}, NOT as generated: {}\n", figures::count(expected)),
+            })?;
         }
         Ok(right)
     }
+}
+
+/// Returns a path as one would type it here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 async fn oldest_snapshot(session: &Session) -> Result<Option<i64>> {

@@ -22,7 +22,7 @@ use crate::progress;
 use crate::session::Session;
 
 /// Name of standard input when none is given.
-const DEFAULT_STDIN_NAME: &str = "stdin";
+pub(crate) const DEFAULT_STDIN_NAME: &str = "stdin";
 
 /// What to ingest.
 #[derive(Debug, Clone)]

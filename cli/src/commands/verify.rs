@@ -67,7 +67,7 @@ async fn places_are_unique(tables: &QuerySession, table: &str) -> Result<Check> 
     let doubled = query::number(tables, &sql).await?;
     let broken =
         (doubled > 0).then(|| format!("{} places in the stream have more than one row", figures::count(doubled)));
-    Ok(check(Invariant::W1, table, rows, broken))
+    Ok(check(Invariant::W1, table, rows, "each place in the stream once", broken))
 }
 
 /// Every event and every quarantined event is a row of `raw_events`, and none is both.
@@ -81,7 +81,7 @@ async fn every_row_was_received(tables: &QuerySession) -> Result<Check> {
         let found = query::number(tables, &sql).await?;
         broken.extend((found > 0).then(|| format!("{} {what}", figures::count(found))));
     }
-    Ok(check(Invariant::W1, "events", rows, broken))
+    Ok(check(Invariant::W1, "events", rows, "each received, none both accepted and quarantined", broken))
 }
 
 /// Where the tables stand at the same position, what came in is what was accepted, left out or quarantined.
@@ -114,14 +114,20 @@ async fn positions_account_for_rows(tables: &QuerySession, warehouse: &Warehouse
             counts[0], counts[1], counts[2]
         )
     });
-    Ok(Some(check(Invariant::W2, "raw_events", counts[0], broken)))
+    Ok(Some(check(Invariant::W2, "raw_events", counts[0], "all accounted for", broken)))
 }
 
-fn check(invariant: Invariant, table: &str, rows: u64, broken: impl IntoIterator<Item = String>) -> Check {
+fn check(
+    invariant: Invariant,
+    table: &str,
+    rows: u64,
+    what: &str,
+    broken: impl IntoIterator<Item = String>,
+) -> Check {
     Check {
         invariant: invariant.name(),
         table: table.to_owned(),
-        looked_at: format!("{} rows", figures::count(rows)),
+        looked_at: format!("{} rows: {what}", figures::count(rows)),
         broken: broken.into_iter().collect(),
         note: None,
     }
