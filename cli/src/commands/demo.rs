@@ -95,7 +95,10 @@ fn remove_unfinished(folder: &Path) -> Result<()> {
 
 async fn show(session: &Session, sources: &Sources) -> Result<Exit> {
     let steps = Narrator { session };
-    steps.print(&format!("Everything happens in {0}: try the commands yourself with --warehouse {0}\n", session.settings().catalog.warehouse))?;
+    steps.print(&format!(
+        "Everything happens in {0}: try the commands yourself with --warehouse {0}\n",
+        session.settings().catalog.warehouse
+    ))?;
     steps.title("A real access log becomes `page` events");
     steps.say(&format!("icefold ingest {} --format combined", shown(&sources.log)));
     steps.ingest(&sources.log, InputFormat::Combined).await?;

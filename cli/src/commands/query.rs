@@ -136,7 +136,7 @@ async fn print_csv(session: &Session, mut stream: QueryStream) -> Result<()> {
     let mut header = Some(RecordBatch::new_empty(stream.schema()));
     loop {
         let batch = stream.next().await.transpose()?;
-        let Some(batch) = batch.or_else(|| header.as_ref().map(Clone::clone)) else { return Ok(()) };
+        let Some(batch) = batch.or_else(|| header.clone()) else { return Ok(()) };
         let mut text = Vec::new();
         let mut writer = WriterBuilder::new().with_header(header.take().is_some()).build(&mut text);
         writer.write(&batch).map_err(unprintable)?;

@@ -117,13 +117,7 @@ async fn positions_account_for_rows(tables: &QuerySession, warehouse: &Warehouse
     Ok(Some(check(Invariant::W2, "raw_events", counts[0], "all accounted for", broken)))
 }
 
-fn check(
-    invariant: Invariant,
-    table: &str,
-    rows: u64,
-    what: &str,
-    broken: impl IntoIterator<Item = String>,
-) -> Check {
+fn check(invariant: Invariant, table: &str, rows: u64, what: &str, broken: impl IntoIterator<Item = String>) -> Check {
     Check {
         invariant: invariant.name(),
         table: table.to_owned(),

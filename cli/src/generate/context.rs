@@ -5,7 +5,10 @@ use super::random::Random;
 use super::text::{Hex, UpperUuid, Uuid, put};
 
 /// User agent, vendor brands (Chromium only), platform and window sizes of browsers.
-const BROWSERS: &[(u32, (&str, Option<&str>, &str, &[(u64, u64)]))] = &[
+/// Share, and what a browser says of itself: name, platform, user agent, screens.
+type Browser = (u32, (&'static str, Option<&'static str>, &'static str, &'static [(u64, u64)]));
+
+const BROWSERS: &[Browser] = &[
     (
         34,
         (

@@ -7,42 +7,42 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A folder, and the program in it.
-pub struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Exit code.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
     /// An empty folder.
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         Place(tempfile::tempdir().expect("temporary folder"))
     }
 
     /// A file or folder in it.
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// The folder's own path, which is another one each time.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.0.path().display().to_string()
     }
 
     /// Writes a file.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), content).expect("written");
     }
 
     /// Returns the program with `arguments`, to be run here, with an environment of nothing but what it needs.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_icefold"));
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command.env_clear().env("COLUMNS", "100").env("HOME", self.0.path()).env("TMPDIR", self.0.path());
@@ -50,7 +50,7 @@ impl Place {
     }
 
     /// Runs the program to its end.
-    pub fn icefold(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn icefold(&self, arguments: &[&str]) -> Ended {
         let output = self.command(arguments).output().expect("starts");
         Ended {
             code: output.status.code(),
@@ -60,13 +60,13 @@ impl Place {
     }
 
     /// Runs a query for one number.
-    pub fn count(&self, sql: &str) -> u64 {
+    pub(crate) fn count(&self, sql: &str) -> u64 {
         let ended = self.icefold(&["query", sql, "--format", "csv"]).exits(0);
         ended.stdout.lines().nth(1).and_then(|line| line.parse().ok()).expect("one number")
     }
 
     /// Every file below a folder whose path ends in `ending`, in order.
-    pub fn files(&self, folder: &str, ending: &str) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, folder: &str, ending: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut folders = vec![self.path(folder)];
         while let Some(folder) = folders.pop() {
@@ -87,14 +87,14 @@ impl Place {
 impl Ended {
     /// Asserts the exit code.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Ended {
+    pub(crate) fn exits(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Returns standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).expect("JSON")
     }
 }
