@@ -406,7 +406,7 @@ async fn an_announcement_names_the_files_before_they_exist_and_can_be_withdrawn(
     let intent = append(&world, &table, 0, 10).await;
     let announced = world.warehouse.announce(&intent).await.expect("announce");
     let standing = world.warehouse.announcements(table.metadata().uuid()).await.expect("read");
-    assert_eq!(standing, [announced.clone()]);
+    assert_eq!(standing, std::slice::from_ref(&announced));
     assert!(
         !announced.uri.starts_with(table.metadata().location()),
         "outside the table, where cleaners of others look"

@@ -5,7 +5,7 @@ use super::random::Random;
 use super::text::{Hex, UpperUuid, Uuid, put};
 
 /// User agent, vendor brands (Chromium only), platform and window sizes of browsers.
-/// Share, and what a browser says of itself: name, platform, user agent, screens.
+/// Share of devices, then what a browser says of itself.
 type Browser = (u32, (&'static str, Option<&'static str>, &'static str, &'static [(u64, u64)]));
 
 const BROWSERS: &[Browser] = &[
