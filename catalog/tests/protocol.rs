@@ -197,8 +197,7 @@ async fn foreign_update(
     let table = world.warehouse.load("events").await.expect("load");
     let builder = (**table.metadata()).clone().into_builder(Some(table.metadata_location().to_owned()));
     let next = change(builder).build().expect("metadata").metadata;
-    let location =
-        format!("memory:///w/icefold/events/metadata/foreign-{}.metadata.json", next.last_updated_ms() + rand_suffix());
+    let location = format!("memory:///w/icefold/events/metadata/foreign-{}.metadata.json", rand_suffix());
     let text = serde_json::to_vec(&next).expect("json");
     table.store().write_new(&location, vec![text.into()]).await.expect("write");
     world.warehouse.repoint("events", &location).await.expect("repoint");
