@@ -19,6 +19,10 @@ pub struct Progress {
     pub checkpoint: Checkpoint,
     /// Rows of the stream up to the checkpoint (invariant W2).
     pub totals: Counts,
+    /// Whether anything but the stream has changed the table up to here (another engine, maintenance): its rows need not
+    /// equal `totals` any more. Kept here because the snapshots that would tell may have expired.
+    #[serde(default)]
+    pub changed_by_others: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

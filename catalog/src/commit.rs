@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::spec::MAIN_BRANCH;
-use icefold_core::{Counts, Error, ErrorKind, Result};
+use icefold_core::{Error, ErrorKind, Result};
 
+use crate::checkpoint::Progress;
 use crate::intent::{CommitOutcome, Intent, IntentKind};
 use crate::lineage;
 use crate::pointer::{Pointer, SwapError};
@@ -90,13 +91,13 @@ impl Warehouse {
             }
             Ok((Decision::Fenced(fence), _)) => Ok(Round::Done(CommitOutcome::Fenced(fence))),
             Ok((Decision::Replan { reason }, _)) => Ok(Round::Done(CommitOutcome::Replan { reason })),
-            Ok((Decision::Apply { remove, checkpoint }, totals)) => {
+            Ok((Decision::Apply { remove, checkpoint }, progress)) => {
                 let attempt = Attempt {
                     base: &base,
                     intent,
                     remove: remove.into_iter().collect(),
                     checkpoint,
-                    totals,
+                    progress: &progress,
                     warehouse: self.location(),
                     settings: self.settings(),
                     now_ms: self.clock().now_ms(),
@@ -113,10 +114,9 @@ impl Warehouse {
     }
 
     /// Fetches the facts and asks [`resolve`](resolve::resolve) (or the resolver that was handed in).
-    async fn decide(&self, base: &LoadedTable, intent: &Intent) -> Result<(Decision, Counts)> {
+    async fn decide(&self, base: &LoadedTable, intent: &Intent) -> Result<(Decision, Progress)> {
         let metadata = base.metadata();
-        let progress =
-            if metadata.uuid() == intent.table_uuid { base.progress().await? } else { crate::Progress::default() };
+        let progress = if metadata.uuid() == intent.table_uuid { base.progress().await? } else { Progress::default() };
         let live = match metadata.current_snapshot() {
             Some(snapshot) if resolve::needs_live_files(intent) => base.live_files(snapshot).await?,
             _ => Vec::new(),
@@ -134,7 +134,7 @@ impl Warehouse {
             live: &live,
             read_sequence_number,
         };
-        Ok(((self.0.resolver)(intent, &facts)?, progress.totals))
+        Ok(((self.0.resolver)(intent, &facts)?, progress))
     }
 
     async fn swap(&self, base: &LoadedTable, intent: &Intent, produced: Produced) -> Result<Round> {

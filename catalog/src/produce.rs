@@ -39,8 +39,8 @@ pub(crate) struct Attempt<'a> {
     pub remove: BTreeSet<String>,
     /// Where the table stands after it, as decided by `resolve`; `None` leaves the checkpoint alone.
     pub checkpoint: Option<Checkpoint>,
-    /// Rows of the stream before it.
-    pub totals: Counts,
+    /// Where it stands before it.
+    pub progress: &'a Progress,
     pub warehouse: &'a str,
     pub settings: &'a Settings,
     pub now_ms: i64,
@@ -216,8 +216,10 @@ impl Attempt<'_> {
 
     /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the new totals.
     async fn checkpoint(&self) -> Result<(Option<String>, Counts)> {
-        let Some(checkpoint) = self.checkpoint.clone() else { return Ok((None, self.totals)) };
-        let mut next = Progress { checkpoint, totals: self.totals };
+        let Some(checkpoint) = self.checkpoint.clone() else { return Ok((None, self.progress.totals)) };
+        let totals = self.progress.totals;
+        let changed_by_others = self.progress.changed_by_others || changed_since_checkpoint(self.base.metadata());
+        let mut next = Progress { checkpoint, totals, changed_by_others };
         next.totals += self.intent.counts;
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
         let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;
@@ -291,6 +293,12 @@ fn checkpoint_properties(uri: String, snapshot: &Snapshot) -> HashMap<String, St
         (keys::CHECKPOINT_SNAPSHOT_ID.to_owned(), snapshot.snapshot_id().to_string()),
         (keys::CHECKPOINT_SEQUENCE_NUMBER.to_owned(), snapshot.sequence_number().to_string()),
     ])
+}
+
+/// Whether a snapshot that is not the stream's was made since the newest checkpoint; sequence numbers outlive expiry.
+fn changed_since_checkpoint(metadata: &TableMetadata) -> bool {
+    let stated = metadata.properties().get(keys::CHECKPOINT_SEQUENCE_NUMBER).and_then(|n| n.parse().ok());
+    metadata.last_sequence_number() != stated.unwrap_or(0)
 }
 
 /// Returns the snapshot that made the newest checkpoint.

@@ -100,6 +100,7 @@ async fn positions_account_for_rows(tables: &QuerySession, warehouse: &Warehouse
         };
         !table.metadata().snapshots().all(is_ours)
     });
+    let changed_by_others = changed_by_others || progress.iter().any(|p| p.changed_by_others);
     if changed_by_others || progress.iter().any(|p| p.checkpoint != progress[0].checkpoint) {
         return Ok(None);
     }
