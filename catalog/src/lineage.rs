@@ -81,9 +81,10 @@ fn place_of(metadata: &TableMetadata, id: i64, sequence: i64) -> Place {
     }
     let expired = metadata.snapshot_by_id(id).is_none();
     match oldest {
-        // The chain breaks off, by expiry, while still younger than the checkpoint: it lay further down. Whether the last
-        // one still names its parent says nothing: Iceberg Java leaves the id of an expired parent, PyIceberg blanks it.
-        Some(s) if expired && s.sequence_number() > sequence => Place::Expired,
+        // The chain breaks off, by expiry, while still younger than the checkpoint: it lay further down. Iceberg Java and
+        // our own thinning leave the id of an expired parent, and the checkpoint's own snapshot may be kept behind the
+        // gap; PyIceberg blanks the id, which then says nothing if the checkpoint's snapshot has expired too.
+        Some(s) if s.sequence_number() > sequence && (s.parent_snapshot_id().is_some() || expired) => Place::Expired,
         _ => Place::RolledBack,
     }
 }
