@@ -16,6 +16,9 @@ struct Recipe {
     run: fn(&[String]) -> Outcome,
 }
 
+/// Beginnings of the variables by which cargo describes the package that it runs.
+const OWN_PACKAGE: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+
 /// What went wrong, for people.
 type Outcome = Result<(), String>;
 
@@ -139,6 +142,12 @@ fn icefold(title: &str, command: &[&str], arguments: &[String]) -> Outcome {
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    // `cargo run` tells us about our own package. Build scripts that look at such variables (ring's does) would run again,
+    // and with them most dependencies would be built again, each time somebody changes between `cargo` and `cargo xtask`.
+    let ours = |name: &str| OWN_PACKAGE.iter().any(|prefix| name.starts_with(prefix));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+        command.env_remove(name);
+    }
     command
 }
 
