@@ -10,9 +10,9 @@
 //! ```
 //!
 //! * [`intent`]: what a committer wants, and how it ends. [`resolve`]: the pure decision. [`commit`]: the loop around it.
-//! * [`produce`]: the snapshot producer; [`summary`], [`manifest_merge`] and [`retention`] are its pure parts.
+//! * `produce`: the snapshot producer; [`summary`], [`manifest_merge`] and [`retention`] are its pure parts.
 //! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits.
-//! * [`pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
+//! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
 //! * [`table`] and [`warehouse`]: reading and creating tables. [`announce`]: what is being uploaded.
 //! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables.
 //! * [`upstream`]: the same tables through `iceberg`'s own `Catalog` trait.

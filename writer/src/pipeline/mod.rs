@@ -5,7 +5,7 @@
 //!            permits    tickets                     in order                     in order     row groups        one batch
 //! ```
 //!
-//! Chunks get a ticket when they are read. Threads decode them in any order; [`judge`] and [`batch`] put them back into
+//! Chunks get a ticket when they are read. Threads decode them in any order; `judge` and `batch` put them back into
 //! the order of the tickets, so that duplicates are found in stream order and rows lie in files as they came. Nobody
 //! waits for a turn: who comes early leaves the chunk there, and whoever brings the missing one does the work.
 //!
@@ -17,8 +17,8 @@
 //! | batches | one open, one on its way |
 //! | remembered message ids | `dedup_max_ids` |
 //!
-//! Each table has its own checkpoint and commits what lies between it and the end of the batch ([`resume`]). Kept here:
-//! W1 by [`resume`] and the checks of continuity, W2 by [`route`], K3 by `Checkpoint::advance`.
+//! Each table has its own checkpoint and commits what lies between it and the end of the batch (`resume`). Kept here:
+//! W1 by `resume` and the checks of continuity, W2 by `route`, K3 by `Checkpoint::advance`.
 
 mod batch;
 mod encoding;
