@@ -6,7 +6,7 @@
 //! > an event accepted earlier has the same `messageId` and arrived not before watermark minus window.
 //!
 //! Times are whole seconds, `messageId`s are compared by their 128-bit xxh3 hash. Since only accepted events count, the
-//! state is a function of the rows of `events`; [`rebuild`](mod@rebuild) makes it from the table as it stands at the checkpoint, and a
+//! state is a function of the rows of `events`; `rebuild` makes it from the table as it stands at the checkpoint, and a
 //! stream cut anywhere is decided like one that was never cut.
 //!
 //! An id costs 25 to 32 bytes, 25 to 32 MB for a million (`dedup_max_ids` is the ceiling; reaching it stops the run
