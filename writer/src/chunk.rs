@@ -39,6 +39,9 @@ pub struct Oversized {
 }
 
 /// The rows of one chunk.
+///
+/// Text columns hold their UTF-8 as `Binary`. Long values (payload, properties, traits, context and what is left over) are
+/// `BinaryView`s, most of them into the chunk itself, which stays in memory as long as they do.
 #[derive(Debug, Clone)]
 pub struct DecodedChunk {
     /// Position in the shard before the chunk.

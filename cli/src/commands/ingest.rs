@@ -8,7 +8,7 @@ use icefold_catalog::store::open_foreign;
 use icefold_core::Result;
 use icefold_writer::decode::{Decoder, InputFormat};
 use icefold_writer::source::{OpenSource, SourceName, SourceSettings, open_source};
-use icefold_writer::{Chunk, FailPoints, Ingest, IngestProgress, IngestReport};
+use icefold_writer::{FailPoints, Ingest, IngestProgress, IngestReport};
 use object_store::ObjectStore;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -94,10 +94,8 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     }
     let (decode, format) = (session.settings().decode.clone(), request.format);
     let (told, progress) = watch::channel(IngestProgress::default());
-    let ingest = ingest.progress(told).fail_points(fail_points()?).decoder(move || {
-        let mut decoder = Decoder::new(decode.clone(), format)?;
-        Ok(move |chunk: &Chunk| decoder.decode(chunk))
-    });
+    let make_decoder = move || Decoder::new(decode.clone(), format);
+    let ingest = ingest.progress(told).fail_points(fail_points()?).decoder(make_decoder);
     let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
     let ended = ingest.run().await;
     watcher.abort();

@@ -1,16 +1,20 @@
 //! Growing Arrow columns.
 //!
-//! Text is collected as bytes and checked to be UTF-8 once for the whole column when it is finished, which costs a
-//! fraction of checking each value.
+//! Text travels as bytes: the scanner has checked every string, Arrow would do it again for each column, and the file's
+//! schema says which columns are text. Long values stay where they are: a [`ViewColumn`] points into the chunk.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, GenericByteArray, Int32Array, Int64Array, NullBufferBuilder, PrimitiveArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryViewArray, GenericByteArray, Int32Array, Int64Array, NullBufferBuilder, PrimitiveArray,
+    TimestampMicrosecondArray, make_view,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, ByteArrayType, Int32Type, LargeBinaryType, Utf8Type};
+use arrow::datatypes::{ArrowPrimitiveType, BinaryType, ByteArrayType, Int32Type, LargeBinaryType};
+use bytes::Bytes;
 use icefold_core::{Error, Result};
+
+use super::scanner::Span;
 
 /// How large a column became, so that the next one is given its room at once.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +39,7 @@ pub(super) struct BytesColumn<T: ByteArrayType> {
 }
 
 /// A column of UTF-8 text.
-pub(super) type TextColumn = BytesColumn<Utf8Type>;
+pub(super) type TextColumn = BytesColumn<BinaryType>;
 /// A column of bytes.
 pub(super) type BinaryColumn = BytesColumn<LargeBinaryType>;
 
@@ -125,16 +129,81 @@ impl<T: ByteArrayType<Offset: CutOffset>> BytesColumn<T> {
         let offsets = std::mem::replace(&mut self.offsets, fresh);
         let nulls = self.nulls.finish();
         if values.len() > <T::Offset as CutOffset>::MAX {
-            return Err(Error::invalid(
-                "a chunk makes a text column of more than 2 GiB: make the source's chunks smaller",
-            ));
+            return Err(too_much_text());
         }
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         match GenericByteArray::<T>::try_new(offsets, Buffer::from_vec(values), nulls) {
             Ok(array) => Ok(Arc::new(array)),
-            Err(e) => Err(Error::bug("the decoder made a text column that is not UTF-8").because(e)),
+            Err(e) => Err(Error::bug("the decoder made a column that Arrow refuses").because(e)),
         }
     }
+}
+
+/// A column of long values: most of them are pieces of the chunk, which are not copied, some are made here.
+pub(super) struct ViewColumn {
+    views: Vec<u128>,
+    nulls: NullBufferBuilder,
+    /// The values that were made, one behind the other.
+    made: Vec<u8>,
+    /// Whether a view points into the chunk.
+    in_chunk: bool,
+}
+
+impl Default for ViewColumn {
+    fn default() -> Self {
+        ViewColumn { views: Vec::new(), nulls: NullBufferBuilder::new(0), made: Vec::new(), in_chunk: false }
+    }
+}
+
+impl ViewColumn {
+    const CHUNK: u32 = 0;
+    const MADE: u32 = 1;
+
+    /// Adds a piece of the chunk, which is `bytes`.
+    #[inline]
+    pub(super) fn push_piece(&mut self, bytes: &[u8], piece: Span) {
+        self.views.push(make_view(piece.of(bytes), Self::CHUNK, piece.start));
+        self.nulls.append_non_null();
+        self.in_chunk = true;
+    }
+
+    #[inline]
+    pub(super) fn push_null(&mut self) {
+        self.views.push(0);
+        self.nulls.append_null();
+    }
+
+    /// Adds the value that `write` appends.
+    #[inline]
+    pub(super) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.made.len();
+        write(&mut self.made);
+        // That nothing was cut is checked when the column is finished.
+        self.views.push(make_view(&self.made[start..], Self::MADE, start as u32));
+        self.nulls.append_non_null();
+    }
+
+    /// Returns the column and leaves an empty one. `chunk` are the bytes that all pieces are of.
+    pub(super) fn finish(&mut self, chunk: &Bytes) -> Result<ArrayRef> {
+        let (rows, made) = (self.views.len(), self.made.len());
+        let views = std::mem::replace(&mut self.views, Vec::with_capacity(rows + rows / 10));
+        let made = std::mem::replace(&mut self.made, Vec::with_capacity(made + made / 10));
+        let nulls = self.nulls.finish();
+        if i32::try_from(made.len()).is_err() {
+            return Err(too_much_text());
+        }
+        // A chunk that nothing points into is not kept alive.
+        let chunk = if std::mem::take(&mut self.in_chunk) { chunk.clone() } else { Bytes::new() };
+        let buffers = vec![Buffer::from(chunk), Buffer::from_vec(made)];
+        match BinaryViewArray::try_new(ScalarBuffer::from(views), buffers, nulls) {
+            Ok(array) => Ok(Arc::new(array)),
+            Err(e) => Err(Error::bug("the decoder made a column that Arrow refuses").because(e)),
+        }
+    }
+}
+
+fn too_much_text() -> Error {
+    Error::invalid("a chunk makes a text column of more than 2 GiB: make the source's chunks smaller")
 }
 
 /// A column of times in microseconds since 1970, UTC.

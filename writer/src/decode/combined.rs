@@ -13,6 +13,7 @@ use super::fields::Field;
 use super::log_line::{LogLine, Mistake, decoded};
 use super::reason::Reason;
 use super::rows::{Origin, Readable, Rows};
+use super::scanner::Span;
 use super::segment::Input;
 use super::violation::{Violation, excerpt};
 use crate::chunk::Chunk;
@@ -29,10 +30,10 @@ pub(super) fn read(chunk: &Chunk, input: &Input<'_>, rows: &mut Rows) {
     while at < input.bytes.len() {
         let line_end = input.line_end(at);
         let end = input.record_end(at, line_end);
-        let payload = &input.bytes[at..end];
-        if !payload.trim_ascii().is_empty() {
-            let source_offset = input.start + at as i64;
-            let origin = Origin { source_offset, sub_offset: 0, envelope: None, payload, arrival_micros: 0 };
+        let payload = Span::new(at, end);
+        if !payload.of(input.bytes).trim_ascii().is_empty() {
+            let (bytes, source_offset) = (input.bytes, input.start + at as i64);
+            let origin = Origin { bytes, source_offset, sub_offset: 0, envelope: None, payload, arrival_micros: 0 };
             line(chunk, input, origin, rows);
         }
         at = line_end + 1;
@@ -40,7 +41,7 @@ pub(super) fn read(chunk: &Chunk, input: &Input<'_>, rows: &mut Rows) {
 }
 
 fn line(chunk: &Chunk, input: &Input<'_>, origin: Origin<'_>, rows: &mut Rows) {
-    match parse(origin.payload, input) {
+    match parse(origin.payload(), input) {
         Ok(line) => {
             let origin = Origin { arrival_micros: line.time_micros, ..origin };
             let message_id = message_id(&chunk.shard, &chunk.segment, &origin);
@@ -80,7 +81,7 @@ fn message_id(shard: &ShardId, segment: &str, origin: &Origin<'_>) -> String {
         hash.update(&[0]);
     }
     hash.update(&origin.source_offset.to_le_bytes());
-    hash.update(origin.payload);
+    hash.update(origin.payload());
     format!("{:032x}", hash.digest128())
 }
 

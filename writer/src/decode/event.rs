@@ -3,13 +3,17 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::fields::{Field, Fields};
 use super::reason::Reason;
 use super::scanner::{Fault, Kind, Scan, Scanner, Span, Value};
 use super::text::unescape;
 
-/// Up to this many leftover keys are compared with one another; more go into a set.
-const COMPARED_KEYS: usize = 12;
+/// Words of the bit table in which up to [`MAX_SKETCHED_KEYS`] keys are looked for twice.
+const SKETCH_WORDS: usize = 64;
+/// With more keys two of them would often share a bit; they go into a set at once.
+const MAX_SKETCHED_KEYS: usize = 64;
 
 /// Room for leftovers that is kept from event to event.
 const KEPT_LEFTOVERS: usize = 256;
@@ -146,16 +150,10 @@ impl Event {
 
     /// Looks for keys that stand twice among the leftovers of one parent.
     fn find_duplicate(&mut self, bytes: &[u8]) {
-        let keys = &self.leftovers;
-        let plain = keys.iter().all(|l| l.key.kind == Kind::Text);
-        let duplicate = if plain && keys.len() <= COMPARED_KEYS {
-            let same =
-                |a: &Leftover, b: &Leftover| a.parent == b.parent && a.key.span.of(bytes) == b.key.span.of(bytes);
-            keys.iter().enumerate().find(|(i, a)| keys[..*i].iter().any(|b| same(a, b))).map(|(_, l)| l.key)
-        } else {
-            duplicate_of_many(bytes, keys)
-        };
-        if let Some(key) = duplicate {
+        if self.leftovers.len() < 2 || are_surely_distinct(bytes, &self.leftovers) {
+            return;
+        }
+        if let Some(key) = duplicate_of_many(bytes, &self.leftovers) {
             self.note_duplicate(key);
         }
     }
@@ -179,10 +177,32 @@ impl Event {
 }
 
 impl Leftover {
+    /// Returns a hash of parent and key as it is written.
+    fn sketch(&self, bytes: &[u8]) -> u64 {
+        let parent = self.parent.map_or(0, |field| field as u64 + 1);
+        xxh3_64_with_seed(self.key.span.of(bytes), parent)
+    }
+
     /// Returns what no two members of an event share.
     fn identity<'a>(&self, bytes: &'a [u8]) -> (Option<Field>, Cow<'a, [u8]>) {
         (self.parent, key_name(bytes, self.key))
     }
+}
+
+/// Returns whether no two keys set the same bit of a small table, which nearly always tells that they are distinct.
+fn are_surely_distinct(bytes: &[u8], leftovers: &[Leftover]) -> bool {
+    if leftovers.len() > MAX_SKETCHED_KEYS {
+        return false;
+    }
+    let mut sketch = [0_u64; SKETCH_WORDS];
+    leftovers.iter().all(|leftover| {
+        // Escapes can spell one key in two ways.
+        let bit = leftover.sketch(bytes) as usize % (SKETCH_WORDS * 64);
+        let (word, mask) = (&mut sketch[bit / 64], 1 << (bit % 64));
+        let fresh = *word & mask == 0;
+        *word |= mask;
+        fresh && leftover.key.kind == Kind::Text
+    })
 }
 
 fn duplicate_of_many(bytes: &[u8], leftovers: &[Leftover]) -> Option<Value> {

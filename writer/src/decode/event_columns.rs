@@ -1,9 +1,10 @@
 //! The columns of `events` that an event itself fills.
 
 use arrow::array::ArrayRef;
+use bytes::Bytes;
 use icefold_core::Result;
 
-use super::columns::{IntColumn, TextColumn, TimeColumn};
+use super::columns::{IntColumn, TextColumn, TimeColumn, ViewColumn};
 
 /// Texts of the context, in the order of the columns of `events` from `ip` on.
 pub(super) const CONTEXT_TEXTS: usize = 23;
@@ -26,10 +27,10 @@ pub(super) struct EventColumns {
     pub(super) context_texts: [TextColumn; CONTEXT_TEXTS],
     pub(super) screen_width: IntColumn,
     pub(super) screen_height: IntColumn,
-    pub(super) properties: TextColumn,
-    pub(super) traits: TextColumn,
-    pub(super) context: TextColumn,
-    pub(super) extra: TextColumn,
+    pub(super) properties: ViewColumn,
+    pub(super) traits: ViewColumn,
+    pub(super) context: ViewColumn,
+    pub(super) extra: ViewColumn,
 }
 
 /// Where the next event's keys begin.
@@ -67,8 +68,8 @@ impl EventColumns {
         }
     }
 
-    /// Returns the columns in order and leaves empty ones.
-    pub(super) fn finish(&mut self) -> Result<Vec<ArrayRef>> {
+    /// Returns the columns in order and leaves empty ones. `chunk` are the bytes that were decoded.
+    pub(super) fn finish(&mut self, chunk: &Bytes) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::with_capacity(CONTEXT_TEXTS + 24);
         for text in [&mut self.message_id, &mut self.event_type, &mut self.event_name] {
             columns.push(text.finish()?);
@@ -85,7 +86,7 @@ impl EventColumns {
         columns.push(self.screen_width.finish());
         columns.push(self.screen_height.finish());
         for json in [&mut self.properties, &mut self.traits, &mut self.context, &mut self.extra] {
-            columns.push(json.finish()?);
+            columns.push(json.finish(chunk)?);
         }
         Ok(columns)
     }

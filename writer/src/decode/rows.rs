@@ -3,26 +3,39 @@
 //! The three are always written together, by [`Rows::accept`] or [`Rows::refuse`], which is what invariant W2 (rows in =
 //! accepted + duplicate + quarantined) rests on.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Result};
 
-use super::columns::{BinaryColumn, IntColumn, LongColumn, TextColumn, TimeColumn};
+use super::columns::{BinaryColumn, IntColumn, LongColumn, TextColumn, TimeColumn, ViewColumn};
 use super::event_columns::EventColumns;
+use super::scanner::Span;
 use super::violation::Violation;
 use crate::chunk::{Chunk, DecodedChunk};
 
 /// Where an event comes from, and its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
+    /// The chunk.
+    pub(super) bytes: &'a [u8],
     pub(super) source_offset: i64,
     pub(super) sub_offset: i32,
     /// What stands before and behind the events of a batch.
     pub(super) envelope: Option<(&'a [u8], &'a [u8])>,
-    pub(super) payload: &'a [u8],
+    /// The event's own bytes.
+    pub(super) payload: Span,
     /// Microseconds since 1970.
     pub(super) arrival_micros: i64,
+}
+
+impl<'a> Origin<'a> {
+    /// Returns the event's own bytes.
+    pub(super) fn payload(&self) -> &'a [u8] {
+        self.payload.of(self.bytes)
+    }
 }
 
 /// What could be read of a malformed event, as UTF-8 text.
@@ -84,7 +97,7 @@ struct RawColumns {
     anonymous_id: TextColumn,
     user_id: TextColumn,
     batch_envelope: BinaryColumn,
-    payload: BinaryColumn,
+    payload: ViewColumn,
 }
 
 impl RawColumns {
@@ -95,7 +108,7 @@ impl RawColumns {
         self.anonymous_id.push_option(anonymous_id);
         self.user_id.push_option(user_id);
         push_envelope(&mut self.batch_envelope, origin);
-        self.payload.push(origin.payload);
+        self.payload.push_piece(origin.bytes, origin.payload);
     }
 
     fn finish(&mut self, chunk: &Chunk) -> Result<Vec<ArrayRef>> {
@@ -105,7 +118,7 @@ impl RawColumns {
             columns.push(text.finish()?);
         }
         columns.push(self.batch_envelope.finish()?);
-        columns.push(self.payload.finish()?);
+        columns.push(self.payload.finish(&chunk.bytes)?);
         Ok(columns)
     }
 }
@@ -144,7 +157,7 @@ impl QuarantineColumns {
         }
         self.provenance.push(origin);
         push_envelope(&mut self.batch_envelope, origin);
-        self.payload.push(origin.payload);
+        self.payload.push(origin.payload());
     }
 
     fn finish(&mut self, chunk: &Chunk, contract: &str) -> Result<Vec<ArrayRef>> {
@@ -184,9 +197,10 @@ impl Rows {
             quarantine: QuarantineColumns::default(),
             hashes: Vec::new(),
             schemas: [
-                TableKind::RawEvents.arrow_schema()?,
-                TableKind::Events.arrow_schema()?,
-                TableKind::Quarantine.arrow_schema()?,
+                in_memory(&TableKind::RawEvents.arrow_schema()?, &["payload"]),
+                in_memory(&TableKind::Events.arrow_schema()?, &["properties", "traits", "context", "extra"]),
+                // Few rows: they are copied, so that they do not keep their chunks in memory.
+                in_memory(&TableKind::Quarantine.arrow_schema()?, &[]),
             ],
         })
     }
@@ -211,7 +225,7 @@ impl Rows {
     /// Returns the rows of `chunk` and forgets them.
     pub(super) fn finish(&mut self, chunk: &Chunk, contract: &str) -> Result<DecodedChunk> {
         let accepted = self.events_provenance.rows;
-        let mut events = self.events.finish()?;
+        let mut events = self.events.finish(&chunk.bytes)?;
         events.push(constant(contract, accepted)?);
         events.extend(self.events_provenance.finish(chunk)?);
         let hashes = std::mem::replace(&mut self.hashes, Vec::with_capacity(accepted + accepted / 10));
@@ -231,4 +245,20 @@ impl Rows {
 fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
     RecordBatch::try_new(schema.clone(), columns)
         .map_err(|e| Error::bug("the decoder's columns are not those of the table").because(e))
+}
+
+/// Returns the schema of the rows in memory: text as bytes, and the columns `views` as views.
+fn in_memory(schema: &SchemaRef, views: &[&str]) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 | DataType::LargeBinary if views.contains(&field.name().as_str()) => {
+            retyped(field, DataType::BinaryView)
+        }
+        DataType::Utf8 => retyped(field, DataType::Binary),
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
+}
+
+fn retyped(field: &Field, kind: DataType) -> FieldRef {
+    Arc::new(field.clone().with_data_type(kind))
 }

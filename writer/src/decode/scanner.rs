@@ -16,7 +16,8 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn new(start: usize, end: usize) -> Self {
+    /// Of a slice shorter than 4 GiB.
+    pub(super) fn new(start: usize, end: usize) -> Self {
         Span { start: start as u32, end: end as u32 }
     }
 

@@ -7,7 +7,7 @@ use super::event::Event;
 use super::reason::Reason;
 use super::rows::{Origin, Rows};
 use super::salvage::salvage;
-use super::scanner::{Kind, Scan, Scanner};
+use super::scanner::{Kind, Scan, Scanner, Span};
 use super::segment_rows::{readable, write_event};
 use super::settings::DecodeSettings;
 use super::times::arrival;
@@ -80,7 +80,8 @@ impl<'a> Place<'a> {
             source_offset: input.start + self.record_start as i64,
             sub_offset: self.sub_offset,
             envelope: self.envelope,
-            payload: &input.bytes[self.start..self.end],
+            bytes: input.bytes,
+            payload: Span::new(self.start, self.end),
             arrival_micros,
         }
     }

@@ -1,6 +1,6 @@
 //! From the fields of an event to columns.
 
-use super::columns::TextColumn;
+use super::columns::{TextColumn, ViewColumn};
 use super::contract::{Accepted, Call, is_integer};
 use super::event::{Event, Leftover};
 use super::event_columns::{CONTEXT_TEXTS, EventColumns};
@@ -53,8 +53,11 @@ fn push_text(column: &mut TextColumn, bytes: &[u8], value: Value) {
     }
 }
 
-fn push_object(column: &mut TextColumn, bytes: &[u8], value: Value) {
-    column.push_option((value.kind == Kind::Object).then(|| value.span.of(bytes)));
+fn push_object(column: &mut ViewColumn, bytes: &[u8], value: Value) {
+    match value.kind {
+        Kind::Object => column.push_piece(bytes, value.span),
+        _ => column.push_null(),
+    }
 }
 
 /// Writes the members of a JSON object one after another.
@@ -99,7 +102,7 @@ impl<'a> Members<'a> {
 }
 
 /// Adds what the context has beyond the fields: its own members first, then those of its groups.
-fn push_context(column: &mut TextColumn, bytes: &[u8], leftovers: &[Leftover]) {
+fn push_context(column: &mut ViewColumn, bytes: &[u8], leftovers: &[Leftover]) {
     let of = |parent: Field| leftovers.iter().filter(move |l| l.parent == Some(parent));
     if leftovers.iter().all(|l| l.parent.is_none()) {
         return column.push_null();
@@ -118,7 +121,7 @@ fn push_context(column: &mut TextColumn, bytes: &[u8], leftovers: &[Leftover]) {
 }
 
 /// Adds the event's own keys that have no column, also `event` and `name` of calls that have no such thing.
-fn push_extra(column: &mut TextColumn, bytes: &[u8], event: &Event, call: Call) {
+fn push_extra(column: &mut ViewColumn, bytes: &[u8], event: &Event, call: Call) {
     let named = call.name_field();
     let unnamed = [Field::Event, Field::Name].into_iter().filter(|f| Some(*f) != named);
     let values = unnamed.map(|f| (f, event.fields.get(f))).filter(|(_, value)| !value.is_missing());

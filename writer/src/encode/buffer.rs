@@ -2,7 +2,10 @@
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use icefold_core::{Error, Result};
+
+use super::views::memory_bytes;
 
 /// A piece below this size counts as small.
 const SMALL_BYTES: usize = 256 << 10;
@@ -26,7 +29,7 @@ impl RowBuffer {
     /// # Errors
     /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when they have other columns than those before.
     pub fn push(&mut self, rows: RecordBatch) -> Result<()> {
-        let bytes = rows.get_array_memory_size();
+        let bytes = memory_bytes(&rows);
         self.memory_bytes += bytes;
         self.pieces.push(rows);
         if bytes >= SMALL_BYTES {
@@ -47,16 +50,29 @@ impl RowBuffer {
         std::mem::take(self).pieces
     }
 
+    /// Takes all rows out, joined; `None` when there are none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when they have different columns.
+    pub fn take_joined(&mut self) -> Result<Option<RecordBatch>> {
+        let pieces = self.take();
+        pieces.first().map(|first| join(first.schema_ref(), &pieces)).transpose()
+    }
+
     fn join_small(&mut self) -> Result<()> {
         let small = self.pieces.split_off(self.pieces.len() - self.small);
-        let joined = concat_batches(small[0].schema_ref(), &small)
-            .map_err(|e| Error::bug("rows of one table have different columns").because(e))?;
-        self.memory_bytes -= small.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
-        self.memory_bytes += joined.get_array_memory_size();
-        self.small = usize::from(joined.get_array_memory_size() < SMALL_BYTES);
+        let joined = join(small[0].schema_ref(), &small)?;
+        self.memory_bytes -= small.iter().map(memory_bytes).sum::<usize>();
+        let bytes = memory_bytes(&joined);
+        self.memory_bytes += bytes;
+        self.small = usize::from(bytes < SMALL_BYTES);
         self.pieces.push(joined);
         Ok(())
     }
+}
+
+fn join(schema: &SchemaRef, pieces: &[RecordBatch]) -> Result<RecordBatch> {
+    concat_batches(schema, pieces).map_err(|e| Error::bug("rows of one table have different columns").because(e))
 }
 
 #[cfg(test)]

@@ -117,6 +117,9 @@ impl Parts {
 
 impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.open.capacity() == 0 {
+            self.open.reserve_exact(PART_BYTES + bytes.len());
+        }
         self.open.extend_from_slice(bytes);
         if self.open.len() >= PART_BYTES {
             self.full.push(Bytes::from(std::mem::take(&mut self.open)));

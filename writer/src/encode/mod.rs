@@ -11,6 +11,7 @@
 //!
 //! * [`layout`]: how each column is written (dictionary, statistics, page size).
 //! * [`bounds`]: what a manifest says about a column.
+//! * [`views`]: what rows that are views into their chunk keep in memory.
 
 pub mod bounds;
 pub mod buffer;
@@ -18,6 +19,7 @@ pub mod file;
 pub mod layout;
 pub mod partition;
 pub mod row_group;
+pub mod views;
 
 use std::sync::Arc;
 

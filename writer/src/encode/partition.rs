@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array};
-use arrow::buffer::BooleanBuffer;
 use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
@@ -13,43 +12,58 @@ use icefold_core::{Error, Result};
 
 const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
-/// Splits the rows where `keep` is true (all of them without it) by the day, counted from 1970, of the table's
-/// partition column. Rows keep their order. Days without rows are left out; when nothing is left out and all rows are
-/// of one day, which is the usual case, nothing is copied.
+/// Rows by the day, counted from 1970, of their table's partition column.
+#[derive(Debug)]
+pub struct Split {
+    /// The rows of the day that most of them are of.
+    pub main: Option<(i32, RecordBatch)>,
+    /// The others, of any day. They are few but of many days, as late events are: cut up at once, each day's columns
+    /// would cost more than its rows.
+    pub stragglers: Option<RecordBatch>,
+}
+
+/// Splits off the rows of the most frequent day, of those rows where `keep` is true (all of them without it). Rows keep
+/// their order. When nothing is left out and all rows are of one day, which is the usual case, nothing is copied.
 ///
 /// # Errors
 /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the table's columns.
-pub fn split_by_day(
-    kind: TableKind,
-    rows: &RecordBatch,
-    keep: Option<&BooleanArray>,
-) -> Result<Vec<(i32, RecordBatch)>> {
+pub fn split_main_day(kind: TableKind, rows: &RecordBatch, keep: Option<&BooleanArray>) -> Result<Split> {
     let times = timestamps(rows, kind.index_of(kind.partition_column()))?;
-    let kept = |row: usize| keep.is_none_or(|mask| mask.value(row));
-    let mut days = (0..rows.num_rows()).filter(|row| kept(*row)).map(|row| day_of(times.value(row)));
-    let Some(first) = days.next() else { return Ok(Vec::new()) };
-    if days.all(|day| day == first) {
-        let rows = match keep {
-            None => rows.clone(),
-            Some(mask) => filter_record_batch(rows, mask).map_err(mismatch)?,
-        };
-        return Ok(vec![(first, rows)]);
+    let kept = |row: &usize| keep.is_none_or(|mask| mask.value(*row));
+    let mut rows_of_day: BTreeMap<i32, usize> = BTreeMap::new();
+    for row in (0..rows.num_rows()).filter(kept) {
+        *rows_of_day.entry(day_of(times.value(row))).or_default() += 1;
     }
-    let mut rows_by_day: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
-    for row in (0..rows.num_rows()).filter(|row| kept(*row)) {
-        rows_by_day.entry(day_of(times.value(row))).or_default().push(row as u32);
+    let Some((day, count)) = rows_of_day.into_iter().max_by_key(|(_, rows)| *rows) else {
+        return Ok(Split { main: None, stragglers: None });
+    };
+    if count == rows.num_rows() {
+        return Ok(Split { main: Some((day, rows.clone())), stragglers: None });
     }
-    rows_by_day.into_iter().map(|(day, indices)| Ok((day, select(rows, &indices).map_err(mismatch)?))).collect()
+    let is_main = |row: &usize| day_of(times.value(*row)) == day;
+    let main: BooleanArray = (0..rows.num_rows()).map(|row| Some(kept(&row) && is_main(&row))).collect();
+    let others: Vec<u32> =
+        (0..rows.num_rows()).filter(kept).filter(|row| !is_main(row)).map(|row| row as u32).collect();
+    let main = filter_record_batch(rows, &main).map_err(mismatch)?;
+    let stragglers = match others.is_empty() {
+        true => None,
+        false => Some(take_record_batch(rows, &UInt32Array::from(others)).map_err(mismatch)?),
+    };
+    Ok(Split { main: Some((day, main)), stragglers })
 }
 
-/// Copies some rows. Nearly all of them are copied in long runs, few of them one by one.
-fn select(rows: &RecordBatch, indices: &[u32]) -> Result<RecordBatch, ArrowError> {
-    if indices.len() < rows.num_rows() / 2 {
-        return take_record_batch(rows, &UInt32Array::from(indices.to_vec()));
+/// Splits rows by day. Rows keep their order; days without rows are left out.
+///
+/// # Errors
+/// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the table's columns.
+pub fn split_by_day(kind: TableKind, rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>> {
+    let times = timestamps(rows, kind.index_of(kind.partition_column()))?;
+    let mut rows_by_day: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    for row in 0..rows.num_rows() {
+        rows_by_day.entry(day_of(times.value(row))).or_default().push(row as u32);
     }
-    let mut next = indices.iter().peekable();
-    let chosen = BooleanBuffer::collect_bool(rows.num_rows(), |row| next.next_if(|i| **i as usize == row).is_some());
-    filter_record_batch(rows, &BooleanArray::from(chosen))
+    let select = |rows_of_day| take_record_batch(rows, &UInt32Array::from(rows_of_day)).map_err(mismatch);
+    rows_by_day.into_iter().map(|(day, rows_of_day)| Ok((day, select(rows_of_day)?))).collect()
 }
 
 /// Returns a column as timestamps.
@@ -96,36 +110,39 @@ mod tests {
         column.as_primitive::<arrow::datatypes::Int64Type>().values().to_vec()
     }
 
-    #[test]
-    fn rows_of_one_day_are_not_copied() {
-        let rows = quarantine_rows(&[DAY, DAY + 1, 2 * DAY - 1]);
-        let split = split_by_day(TableKind::Quarantine, &rows, None).expect("splits");
-        assert_eq!(split.len(), 1);
-        assert_eq!(split[0].0, 1);
-        assert_eq!(
-            split[0].1.column(0).to_data().buffers()[0].as_ptr(),
-            rows.column(0).to_data().buffers()[0].as_ptr()
-        );
+    fn split(rows: &RecordBatch, keep: Option<&[bool]>) -> (Option<(i32, Vec<i64>)>, Vec<i64>) {
+        let keep = keep.map(|keep| BooleanArray::from(keep.to_vec()));
+        let split = split_main_day(TableKind::Quarantine, rows, keep.as_ref()).expect("splits");
+        let main = split.main.map(|(day, rows)| (day, offsets(&rows)));
+        (main, split.stragglers.as_ref().map(offsets).unwrap_or_default())
     }
 
     #[test]
-    fn rows_of_several_days_keep_their_order_inside_each() {
+    fn rows_of_one_day_are_not_copied() {
+        let rows = quarantine_rows(&[DAY, DAY + 1, 2 * DAY - 1]);
+        let split = split_main_day(TableKind::Quarantine, &rows, None).expect("splits");
+        let (day, main) = split.main.expect("rows");
+        assert_eq!((day, split.stragglers.is_none()), (1, true));
+        let start = |rows: &RecordBatch| rows.column(0).to_data().buffers()[0].as_ptr();
+        assert_eq!(start(&main), start(&rows));
+    }
+
+    #[test]
+    fn rows_of_several_days_keep_their_order() {
         let rows = quarantine_rows(&[DAY, -1, DAY, 0, -DAY, DAY]);
-        let split = split_by_day(TableKind::Quarantine, &rows, None).expect("splits");
-        let seen: Vec<_> = split.iter().map(|(day, rows)| (*day, offsets(rows))).collect();
+        assert_eq!(split(&rows, None), (Some((1, vec![0, 2, 5])), vec![1, 3, 4]));
+        let days = split_by_day(TableKind::Quarantine, &rows).expect("splits");
+        let seen: Vec<_> = days.iter().map(|(day, rows)| (*day, offsets(rows))).collect();
         assert_eq!(seen, [(-1, vec![1, 4]), (0, vec![3]), (1, vec![0, 2, 5])]);
     }
 
     #[test]
     fn rows_that_are_not_kept_are_left_out() {
         let rows = quarantine_rows(&[DAY, 0, DAY]);
-        let split = |keep: [bool; 3]| {
-            let split = split_by_day(TableKind::Quarantine, &rows, Some(&BooleanArray::from(keep.to_vec())));
-            split.expect("splits").iter().map(|(day, rows)| (*day, offsets(rows))).collect::<Vec<_>>()
-        };
-        assert_eq!(split([true, false, true]), [(1, vec![0, 2])]);
-        assert_eq!(split([true, true, false]), [(0, vec![1]), (1, vec![0])]);
-        assert_eq!(split([false; 3]), []);
+        assert_eq!(split(&rows, Some(&[true, false, true])), (Some((1, vec![0, 2])), vec![]));
+        assert_eq!(split(&rows, Some(&[true, true, true])), (Some((1, vec![0, 2])), vec![1]));
+        assert_eq!(split(&rows, Some(&[false, true, false])), (Some((0, vec![1])), vec![]));
+        assert_eq!(split(&rows, Some(&[false; 3])), (None, vec![]));
     }
 
     #[test]

@@ -57,9 +57,14 @@ fn encode_column(
     arrays: impl Iterator<Item = arrow::array::ArrayRef>,
 ) -> Result<(ArrowColumnChunk, u64), ParquetError> {
     let mut nulls = 0;
+    let mut field = field.clone();
     for array in arrays {
         nulls += array.null_count() as u64;
-        for leaf in compute_leaves(field, &array)? {
+        if field.data_type() != array.data_type() {
+            // Text may come as bytes or views; the file's schema stays as it is.
+            field = Arc::new(field.as_ref().clone().with_data_type(array.data_type().clone()));
+        }
+        for leaf in compute_leaves(&field, &array)? {
             writer.write(&leaf)?;
         }
     }

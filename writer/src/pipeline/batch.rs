@@ -7,15 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use icefold_core::Result;
+use icefold_core::tables::TableKind;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::encoding::{BatchSummary, Encoding, Partition, Ratio, SealedBatch};
 use super::order::InOrder;
 use super::queue::WorkQueue;
-use super::route::Routed;
+use super::resume::TABLES;
+use super::route::{Piece, Routed};
 use crate::encode::RowBuffer;
+use crate::encode::partition::split_by_day;
 use crate::settings::Settings;
 
 /// When a batch is closed and a row group is cut.
@@ -44,6 +48,9 @@ pub(super) struct Batcher {
 #[derive(Debug)]
 struct OpenBatch {
     buffers: BTreeMap<Partition, RowBuffer>,
+    /// Of each table, rows that are not sorted into partitions yet.
+    stragglers: [RowBuffer; TABLES],
+    /// Memory of all rows in the buffers.
     buffered_bytes: u64,
     encoding: Arc<Encoding>,
     summary: BatchSummary,
@@ -54,6 +61,7 @@ impl OpenBatch {
     fn new(done: UnboundedSender<SealedBatch>) -> Self {
         OpenBatch {
             buffers: BTreeMap::new(),
+            stragglers: Default::default(),
             buffered_bytes: 0,
             encoding: Encoding::new(done),
             summary: BatchSummary::default(),
@@ -92,29 +100,39 @@ impl Batcher {
         let before = self.order.next();
         while let Some((_, routed)) = self.order.pop() {
             self.add(routed, now)?;
-            self.settle(now);
+            self.settle(now)?;
         }
         Ok((self.order.next() - before) as usize)
     }
 
     /// Says that no chunk follows after `tickets` of them.
-    pub(super) fn end(&mut self, tickets: u64, now: Instant) {
+    ///
+    /// # Errors
+    /// Those of [`Batcher::settle`].
+    pub(super) fn end(&mut self, tickets: u64, now: Instant) -> Result<()> {
         self.end = Some(tickets);
-        self.settle(now);
+        self.settle(now)
     }
 
     /// Says that the batch on its way has landed.
-    pub(super) fn landed(&mut self, now: Instant) {
+    ///
+    /// # Errors
+    /// Those of [`Batcher::settle`].
+    pub(super) fn landed(&mut self, now: Instant) -> Result<()> {
         self.in_flight = false;
-        self.settle(now);
+        self.settle(now)
     }
 
     /// Closes the open batch if it is time, and stops or lets go the decoding.
-    pub(super) fn settle(&mut self, now: Instant) {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when rows do not have their table's columns.
+    pub(super) fn settle(&mut self, now: Instant) -> Result<()> {
         if !self.in_flight && (self.is_full() || self.is_due(now) || self.is_last()) {
-            self.close();
+            self.close()?;
         }
         self.queue.set_paused(self.in_flight && self.is_full());
+        Ok(())
     }
 
     /// Returns when the open batch has to be looked at again, if time alone closes it.
@@ -140,17 +158,44 @@ impl Batcher {
             *total += counts;
         }
         self.open.opened.get_or_insert(now);
-        for piece in routed.pieces {
-            let partition = (piece.table, piece.day);
-            let buffer = self.open.buffers.entry(partition).or_default();
-            let before = buffer.memory_bytes() as u64;
-            buffer.push(piece.rows)?;
-            let bytes = buffer.memory_bytes() as u64;
-            self.open.buffered_bytes = self.open.buffered_bytes + bytes - before;
-            if bytes >= self.limits.row_group_bytes {
-                self.open.buffered_bytes -= bytes;
-                self.queue.push_row_group(self.open.encoding.job(partition, buffer.take(), bytes));
+        for Piece { table, day, rows } in routed.pieces {
+            match day {
+                Some(day) => self.push((table, day), rows)?,
+                None => self.push_straggler(table, rows)?,
             }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, partition: Partition, rows: RecordBatch) -> Result<()> {
+        let buffer = self.open.buffers.entry(partition).or_default();
+        let before = buffer.memory_bytes() as u64;
+        buffer.push(rows)?;
+        let bytes = buffer.memory_bytes() as u64;
+        self.open.buffered_bytes = self.open.buffered_bytes + bytes - before;
+        if bytes >= self.limits.row_group_bytes {
+            self.open.buffered_bytes -= bytes;
+            self.queue.push_row_group(self.open.encoding.job(partition, buffer.take(), bytes));
+        }
+        Ok(())
+    }
+
+    fn push_straggler(&mut self, table: usize, rows: RecordBatch) -> Result<()> {
+        let buffer = &mut self.open.stragglers[table];
+        let before = buffer.memory_bytes() as u64;
+        buffer.push(rows)?;
+        let bytes = buffer.memory_bytes() as u64;
+        self.open.buffered_bytes = self.open.buffered_bytes + bytes - before;
+        if bytes >= self.limits.row_group_bytes { self.sort_stragglers(table) } else { Ok(()) }
+    }
+
+    /// Sorts the stragglers of a table into their partitions.
+    fn sort_stragglers(&mut self, table: usize) -> Result<()> {
+        let buffer = &mut self.open.stragglers[table];
+        self.open.buffered_bytes -= buffer.memory_bytes() as u64;
+        let Some(rows) = buffer.take_joined()? else { return Ok(()) };
+        for (day, rows) in split_by_day(TableKind::ALL[table], &rows)? {
+            self.push((table, day), rows)?;
         }
         Ok(())
     }
@@ -169,9 +214,12 @@ impl Batcher {
         self.end == Some(self.order.next()) && !self.open.is_empty()
     }
 
-    fn close(&mut self) {
+    fn close(&mut self) -> Result<()> {
         if self.open.is_empty() {
-            return;
+            return Ok(());
+        }
+        for table in 0..TABLES {
+            self.sort_stragglers(table)?;
         }
         let closed = std::mem::replace(&mut self.open, OpenBatch::new(self.done.clone()));
         for (partition, mut buffer) in closed.buffers {
@@ -183,5 +231,6 @@ impl Batcher {
         }
         self.in_flight = true;
         closed.encoding.seal(closed.summary);
+        Ok(())
     }
 }

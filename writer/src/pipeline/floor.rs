@@ -1,6 +1,7 @@
 //! Where the worker threads meet: everything that they share, and what one of them does with a piece of work.
 //!
-//! Locks are taken in the order judge, batcher, queue, and never across a decode, a copy or an encode.
+//! Locks are taken in the order judge, batcher, queue, and never across a decode, an encode or a
+//! copy, but for the few rows of late events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -97,18 +98,21 @@ impl Floor {
 
     /// Says that no source has another chunk.
     pub(super) fn sources_ended(&self) {
-        lock(&self.batcher).end(self.queue.tickets(), Instant::now());
+        let ended = lock(&self.batcher).end(self.queue.tickets(), Instant::now());
+        self.note(ended);
         self.changed.notify_one();
     }
 
     /// Says that the batch on its way has landed.
     pub(super) fn landed(&self) {
-        lock(&self.batcher).landed(Instant::now());
+        let landed = lock(&self.batcher).landed(Instant::now());
+        self.note(landed);
     }
 
     /// Closes the open batch if it is time.
     pub(super) fn settle(&self) {
-        lock(&self.batcher).settle(Instant::now());
+        let settled = lock(&self.batcher).settle(Instant::now());
+        self.note(settled);
     }
 
     /// Returns when [`Floor::settle`] has to be called at the latest.
@@ -124,6 +128,12 @@ impl Floor {
     pub(super) fn fail(&self, error: Error) {
         lock(&self.failure).get_or_insert(error);
         self.stop();
+    }
+
+    fn note(&self, result: Result<()>) {
+        if let Err(error) = result {
+            self.fail(error);
+        }
     }
 
     pub(super) fn failure(&self) -> Option<Error> {

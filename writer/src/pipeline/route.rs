@@ -1,4 +1,4 @@
-//! Judged chunks to rows of partitions and counts: the copying part, done by each worker away from every lock.
+//! Judged chunks to rows of tables and counts: the copying part, done by each worker away from every lock.
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::max;
@@ -8,15 +8,16 @@ use icefold_core::{Counts, Result};
 
 use super::judge::{Cut, Judged};
 use super::resume::{Place, TABLES, index_of};
-use crate::encode::partition::split_by_day;
+use crate::encode::partition::{Split, split_main_day};
+use crate::encode::views::compact;
 
-/// Rows of one partition of one table.
+/// Rows of one table.
 #[derive(Debug)]
 pub(super) struct Piece {
     /// Place of the table in [`TableKind::ALL`].
     pub(super) table: usize,
-    /// Day since 1970.
-    pub(super) day: i32,
+    /// Day since 1970; `None` for rows of any day.
+    pub(super) day: Option<i32>,
     pub(super) rows: RecordBatch,
 }
 
@@ -32,7 +33,7 @@ pub(super) struct Routed {
     pub(super) newest_arrival_micros: Option<i64>,
 }
 
-/// Sorts the rows of a chunk into partitions.
+/// Sorts the rows of a chunk by table, and most of them by partition.
 ///
 /// # Errors
 /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the tables' columns.
@@ -48,8 +49,10 @@ pub(super) fn route(judged: Judged) -> Result<Routed> {
             TableKind::Events => (&rows.events, cuts[table].events, accepted.as_ref()),
         };
         let new = batch.slice(cut, batch.num_rows() - cut);
-        for (day, rows) in split_by_day(kind, &new, keep)? {
-            pieces.push(Piece { table, day, rows });
+        let Split { main, stragglers } = split_main_day(kind, &new, keep)?;
+        let main = main.map(|(day, rows)| (Some(day), rows));
+        for (day, rows) in main.into_iter().chain(stragglers.map(|rows| (None, rows))) {
+            pieces.push(Piece { table, day, rows: compact(rows)? });
         }
     }
     Ok(Routed { place, pieces, counts, records, newest_arrival_micros })

@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
 use super::super::*;
-use super::{chunk, decoded, value};
+use super::{bytes, chunk, decoded, value};
 
 /// Any JSON value of moderate size.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -80,7 +80,7 @@ fn byte() -> impl Strategy<Value = u8> {
 }
 
 fn payload(rows: &RecordBatch, row: usize) -> &[u8] {
-    rows.column_by_name("payload").expect("payload").as_binary::<i64>().value(row)
+    bytes(rows, "payload", row).expect("payload")
 }
 
 /// Checks that the raw rows hold every line: whole, or cut into its events.

@@ -38,19 +38,46 @@ pub(super) fn decoded(bytes: impl AsRef<[u8]>) -> DecodedChunk {
     let decoded = decode(&chunk(bytes), &DecodeSettings::default(), InputFormat::Segment).expect("decodes");
     assert_eq!(decoded.raw.num_rows(), decoded.events.num_rows() + decoded.quarantine.num_rows(), "W2");
     assert_eq!(decoded.events.num_rows(), decoded.message_hashes.len());
+    [&decoded.raw, &decoded.events, &decoded.quarantine].into_iter().for_each(check_text);
     decoded
+}
+
+/// Checks that text columns, which hold bytes in memory, hold UTF-8.
+fn check_text(rows: &RecordBatch) {
+    for field in rows.schema().fields().iter().filter(|field| !["payload", "batch_envelope"].contains(&&**field.name()))
+    {
+        for row in 0..rows.num_rows() {
+            if let Some(text) = bytes(rows, field.name(), row) {
+                assert!(std::str::from_utf8(text).is_ok(), "{}: {text:?}", field.name());
+            }
+        }
+    }
 }
 
 /// Returns the value of a column as text, `None` for null.
 pub(super) fn value(rows: &RecordBatch, column: &str, row: usize) -> Option<String> {
     let array = rows.column_by_name(column).unwrap_or_else(|| panic!("column {column}"));
+    match bytes(rows, column, row) {
+        Some(bytes) if ["payload", "batch_envelope"].contains(&column) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+        Some(text) => Some(std::str::from_utf8(text).expect("text is UTF-8").to_owned()),
+        None if array.is_null(row) => None,
+        None => Some(array_value_to_string(array, row).expect("printable")),
+    }
+}
+
+/// Returns the value of a column of text or bytes, `None` for null and for other columns.
+pub(super) fn bytes<'a>(rows: &'a RecordBatch, column: &str, row: usize) -> Option<&'a [u8]> {
+    let array = rows.column_by_name(column).unwrap_or_else(|| panic!("column {column}"));
     if array.is_null(row) {
         return None;
     }
-    if let Some(bytes) = array.as_binary_opt::<i64>() {
-        return Some(String::from_utf8_lossy(bytes.value(row)).into_owned());
-    }
-    Some(array_value_to_string(array, row).expect("printable"))
+    array
+        .as_binary_opt::<i32>()
+        .map(|bytes| bytes.value(row))
+        .or_else(|| array.as_binary_opt::<i64>().map(|bytes| bytes.value(row)))
+        .or_else(|| array.as_binary_view_opt().map(|bytes| bytes.value(row)))
 }
 
 fn micros(rows: &RecordBatch, column: &str, row: usize) -> i64 {
@@ -103,8 +130,7 @@ fn refused(bytes: impl AsRef<[u8]>) -> String {
         String::from_utf8_lossy(bytes)
     );
     for rows in [&decoded.raw, &decoded.quarantine] {
-        let payload = rows.column_by_name("payload").expect("payload").as_binary::<i64>().value(0);
-        assert_eq!(payload, bytes, "payload is kept whole");
+        assert_eq!(self::bytes(rows, "payload", 0), Some(bytes), "payload is kept whole");
     }
     told(&decoded.quarantine, 0)
 }
