@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use icefold_core::{Error, ErrorKind, Result};
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
@@ -110,7 +111,9 @@ impl SqlPointers {
             .busy_timeout(BUSY_TIMEOUT)
             // One file, and a commit that was acknowledged survives a power cut.
             .journal_mode(SqliteJournalMode::Delete)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // A wait for another process's lock is no slow statement to warn of; when it is too long, that is an error.
+            .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
         let at = path.display().to_string();
         let pool = pool.connect_with(options).await.map_err(|e| explain(e).with("catalog", &at))?;

@@ -5,10 +5,10 @@
 //! by link (create) or rename (replace), and the folder is synced; new parent folders are synced too.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path as FsPath, PathBuf};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -17,6 +17,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use uuid::Uuid;
+
+use super::direct::write_parts;
 
 /// Begins the name of a file that is still being written; such files are never listed.
 const TEMPORARY_PREFIX: &str = ".icefold-";
@@ -51,11 +53,8 @@ fn write_durably(target: &FsPath, payload: &PutPayload, replace: bool) -> std::i
     let folder = target.parent().ok_or_else(|| std::io::Error::other("an object needs a folder"))?;
     create_folder(folder)?;
     let temporary = Temporary(folder.join(format!("{TEMPORARY_PREFIX}{}", Uuid::new_v4().simple())));
-    let mut file = File::create_new(&temporary.0)?;
-    for part in payload.iter() {
-        file.write_all(part)?;
-    }
-    file.sync_all()?;
+    let parts: Vec<Bytes> = payload.iter().cloned().collect();
+    write_parts(&temporary.0, &parts)?;
     if replace {
         fs::rename(&temporary.0, target)?;
     } else {

@@ -5,6 +5,7 @@
 //! promise. [`iceberg_io`] lends the store to the `iceberg` crate.
 
 pub mod counting;
+mod direct;
 pub mod iceberg_io;
 pub mod local;
 mod open;
@@ -195,7 +196,7 @@ pub fn explain(error: object_store::Error, act: &str, uri: &str) -> Error {
     let kind_and_reason = match &error {
         E::NotFound { .. } => (ErrorKind::NotFound, "it does not exist"),
         E::AlreadyExists { .. } | E::Precondition { .. } => (ErrorKind::Conflict, "it exists already"),
-        E::PermissionDenied { .. } => (ErrorKind::Refused, "access is denied; check the permissions or the role"),
+        E::PermissionDenied { .. } => (ErrorKind::Refused, "access is denied; check credentials and permissions"),
         E::Unauthenticated { .. } => (ErrorKind::Refused, "the credentials are refused; check key, secret and region"),
         E::InvalidPath { .. } | E::NotSupported { .. } | E::NotImplemented { .. } => {
             (ErrorKind::InvalidInput, "the store cannot do this")
