@@ -1,4 +1,4 @@
-//! What this process has used so far, as the system tells it. Only Linux does in a way that needs no unsafe code.
+//! What this process has used so far, and on which cores it runs. Only Linux tells in a way that needs no unsafe code.
 
 use std::fs;
 
@@ -22,6 +22,32 @@ pub(crate) fn peak_memory_bytes() -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
+/// Runs `work` on the first `cores` of the cores that this thread may use; what it starts stays there too. Where that
+/// cannot be had, it runs on all of them.
+#[cfg(target_os = "linux")]
+pub(crate) fn confined<T>(cores: u64, work: impl FnOnce() -> T) -> T {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
+    let this_thread = Pid::from_raw(0);
+    let Ok(all) = sched_getaffinity(this_thread) else { return work() };
+    let usable = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap_or(false));
+    let mut few = CpuSet::new();
+    let chosen = usable.take(cores as usize).all(|core| few.set(core).is_ok());
+    if !chosen || sched_setaffinity(this_thread, &few).is_err() {
+        return work();
+    }
+    let result = work();
+    // Were it refused, the thread would only be slower.
+    let _ = sched_setaffinity(this_thread, &all);
+    result
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn confined<T>(_: u64, work: impl FnOnce() -> T) -> T {
+    work()
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -30,5 +56,13 @@ mod tests {
     fn the_system_tells_what_was_used() {
         assert!(cpu_seconds().is_some_and(|seconds| (0.0..100_000.0).contains(&seconds)));
         assert!(peak_memory_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn confined_work_sees_one_core_and_the_thread_gets_its_own_back() {
+        let cores = || std::thread::available_parallelism().map_or(0, |cores| cores.get());
+        let before = cores();
+        assert_eq!(confined(1, cores), 1);
+        assert_eq!(cores(), before);
     }
 }

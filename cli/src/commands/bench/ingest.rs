@@ -2,7 +2,8 @@
 //!
 //! The roofline is what nobody can avoid: parse every event once and compress its raw bytes once (zstd level 1). It is
 //! measured in the same run on the same bytes. The whole path is this very binary, run as `icefold ingest` on files, once
-//! with one core and once with two or more, so that its processor time and memory are those of ingest alone.
+//! with one core and once with two or more, so that its processor time and memory are those of ingest alone. All of its
+//! threads, also those that read and write, stay on that many cores.
 
 use std::path::Path;
 use std::process::Command;
@@ -145,7 +146,8 @@ fn ingest(warehouse: &Path, source: &Path, cores: u64) -> Result<Ingested> {
     let mut command = Command::new(binary);
     command.arg("ingest").arg(source).arg("--warehouse").arg(warehouse);
     command.args(["--json", "--cores", &cores.to_string()]);
-    let output = command.output().map_err(|e| refused(e, "the program cannot start itself"))?;
+    let output =
+        process::confined(cores, || command.output()).map_err(|e| refused(e, "the program cannot start itself"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(
