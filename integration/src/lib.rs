@@ -1,8 +1,11 @@
 //! Simulation, crash tests and conformance of icefold against other engines.
 //!
 //! * [`program`]: the real binary as a process.
+//! * [`s3`]: an S3 server on this machine.
 //! * [`sim`]: the commit protocol under faults, from one seed, against a plain oracle.
-//! * `tests/`: the simulation in CI, the crash test of the real binary, and other engines reading our tables.
+//! * `tests/`: the simulation in CI, the crash test of the real binary, trouble that a machine gives, a warehouse on S3,
+//!   and other engines reading our tables.
 
 pub mod program;
+pub mod s3;
 pub mod sim;

@@ -57,8 +57,13 @@ fn said(output: &Output) -> String {
 
 /// Every row and column of the three tables, in stream order: what two warehouses are compared by.
 pub fn content(warehouse: &Path) -> [String; 3] {
+    content_by(|| icefold(warehouse))
+}
+
+/// As [`content`], for a warehouse that `icefold` makes commands for.
+pub fn content_by(icefold: impl Fn() -> Command) -> [String; 3] {
     ["raw_events", "events", "quarantine"].map(|table| {
         let sql = format!("SELECT * FROM {table} ORDER BY shard, segment, source_offset, sub_offset");
-        succeed(icefold(warehouse).args(["query", "--format", "json", &sql]))
+        succeed(icefold().args(["query", "--format", "json", &sql]))
     })
 }

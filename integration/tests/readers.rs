@@ -1,16 +1,16 @@
 //! Other engines read icefold's tables and commit on top of them: DuckDB, PyIceberg and Spark with Iceberg Java.
 //!
 //! The engines live behind scripts in `integration/readers`; `setup` installs them the first time (see `docs/readers.md`).
-//! icefold takes part as its real binary, which must have been built: `cargo build --release -p icefold`. Nothing is
+//! icefold takes part as its real binary, which must have been built: `cargo build --release --workspace`. Nothing is
 //! skipped: what is missing fails the test and says how to get it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use icefold_integration::program::{binary, icefold, run, succeed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -133,10 +133,7 @@ impl Scene {
 
     /// Runs icefold on the warehouse; it must succeed. Returns what it printed.
     fn icefold<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
-        let mut command = Command::new(binary());
-        command.arg("--warehouse").arg(self.path("warehouse")).arg("--quiet").args(arguments);
-        // A settings file of whoever runs the test must not change what is tested.
-        succeed(command.current_dir(self.folder.path()))
+        succeed(icefold(&self.path("warehouse")).args(arguments))
     }
 
     fn ingest(&self) {
@@ -224,34 +221,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("readers")
 }
 
-/// The binary that was built into the same folder as this test.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("path of the test");
-    let binary = test.ancestors().nth(2).expect("target/release/deps/readers").join("icefold");
-    assert!(binary.is_file(), "`{}` is missing; run `cargo build --release -p icefold` first", binary.display());
-    binary
-}
-
 /// Installs the engines if need be and returns the launcher that runs Python with them.
 fn launcher() -> PathBuf {
     PathBuf::from(succeed(&mut Command::new(scripts().join("setup"))).trim())
-}
-
-fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|e| panic!("cannot start {:?}: {e}", command.get_program()))
-}
-
-/// Runs to a good end and returns standard output; otherwise fails with all that was said.
-fn succeed(command: &mut Command) -> String {
-    let output = run(command);
-    let arguments: Vec<&OsStr> = command.get_args().collect();
-    assert!(
-        output.status.success(),
-        "{:?} {arguments:?} ended with {}\n{}{}",
-        command.get_program(),
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
 }
