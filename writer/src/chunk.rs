@@ -38,6 +38,9 @@ pub struct Oversized {
     pub record_bytes: u64,
 }
 
+/// A last column that rows may have in memory: a number by which like events come together.
+pub(crate) const SHAPE: &str = "shape";
+
 /// The rows of one chunk.
 ///
 /// Text columns hold their UTF-8 as `Binary`. Long values (payload, properties, traits, context and what is left over) are
@@ -50,7 +53,7 @@ pub struct DecodedChunk {
     pub shard: ShardId,
     /// Position in the shard after the chunk, with the source's witness.
     pub to: ShardPosition,
-    /// Every event in, in stream order; columns of `TableKind::RawEvents`.
+    /// Every event in, in stream order; columns of `TableKind::RawEvents` and the shape, by which a row group is ordered.
     pub raw: RecordBatch,
     /// The events that passed their contract, in stream order, before deduplication; columns of `TableKind::Events`.
     pub events: RecordBatch,

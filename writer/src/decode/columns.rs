@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryViewArray, GenericByteArray, Int32Array, Int64Array, NullBufferBuilder, PrimitiveArray,
-    TimestampMicrosecondArray, make_view,
+    TimestampMicrosecondArray, UInt32Array, make_view,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, BinaryType, ByteArrayType, Int32Type, LargeBinaryType};
@@ -244,6 +244,23 @@ impl<N: Copy + Default> Numbers<N> {
         let room = self.values.len() + self.values.len() / 10;
         let values = std::mem::replace(&mut self.values, Vec::with_capacity(room));
         PrimitiveArray::new(ScalarBuffer::from(values), self.nulls.finish())
+    }
+}
+
+/// A column of numbers that stay in memory.
+#[derive(Default)]
+pub(super) struct ShapeColumn(Vec<u32>);
+
+impl ShapeColumn {
+    #[inline]
+    pub(super) fn push(&mut self, shape: u32) {
+        self.0.push(shape);
+    }
+
+    /// Returns the column and leaves an empty one.
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        let room = self.0.len() + self.0.len() / 10;
+        Arc::new(UInt32Array::from(std::mem::replace(&mut self.0, Vec::with_capacity(room))))
     }
 }
 

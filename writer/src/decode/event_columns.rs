@@ -3,8 +3,12 @@
 use arrow::array::ArrayRef;
 use bytes::Bytes;
 use icefold_core::Result;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::{IntColumn, TextColumn, TimeColumn, ViewColumn};
+
+/// Place of `library_name` among the texts of the context.
+const LIBRARY_NAME: usize = 21;
 
 /// Texts of the context, in the order of the columns of `events` from `ip` on.
 pub(super) const CONTEXT_TEXTS: usize = 23;
@@ -37,6 +41,9 @@ pub(super) struct EventColumns {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     message_id: usize,
+    event_type: usize,
+    event_name: usize,
+    library_name: usize,
     anonymous_id: usize,
     user_id: usize,
 }
@@ -44,6 +51,7 @@ pub(super) struct Mark {
 /// The keys of the event that was added last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys<'a> {
+    pub(super) shape: u32,
     pub(super) message_id: &'a [u8],
     pub(super) anonymous_id: Option<&'a [u8]>,
     pub(super) user_id: Option<&'a [u8]>,
@@ -53,6 +61,9 @@ impl EventColumns {
     pub(super) fn mark(&self) -> Mark {
         Mark {
             message_id: self.message_id.mark(),
+            event_type: self.event_type.mark(),
+            event_name: self.event_name.mark(),
+            library_name: self.context_texts[LIBRARY_NAME].mark(),
             anonymous_id: self.anonymous_id.mark(),
             user_id: self.user_id.mark(),
         }
@@ -62,6 +73,11 @@ impl EventColumns {
     pub(super) fn since(&self, mark: Mark) -> Keys<'_> {
         let present = |key: &'_ [u8]| !key.is_empty();
         Keys {
+            shape: shape(
+                self.context_texts[LIBRARY_NAME].since(mark.library_name),
+                self.event_type.since(mark.event_type),
+                self.event_name.since(mark.event_name),
+            ),
             message_id: self.message_id.since(mark.message_id),
             anonymous_id: Some(self.anonymous_id.since(mark.anonymous_id)).filter(|k| present(k)),
             user_id: Some(self.user_id.since(mark.user_id)).filter(|k| present(k)),
@@ -90,4 +106,10 @@ impl EventColumns {
         }
         Ok(columns)
     }
+}
+
+/// Returns a number by which events of one library come together, then those of one type and name.
+fn shape(library: &[u8], event_type: &[u8], name: &[u8]) -> u32 {
+    let hash = |text| xxh3_64(text) as u32;
+    hash(library) << 24 | (hash(event_type) & 0xff) << 16 | hash(name) & 0xffff
 }

@@ -10,11 +10,11 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Result};
 
-use super::columns::{BinaryColumn, IntColumn, LongColumn, TextColumn, TimeColumn, ViewColumn};
+use super::columns::{BinaryColumn, IntColumn, LongColumn, ShapeColumn, TextColumn, TimeColumn, ViewColumn};
 use super::event_columns::EventColumns;
 use super::scanner::Span;
 use super::violation::Violation;
-use crate::chunk::{Chunk, DecodedChunk};
+use crate::chunk::{Chunk, DecodedChunk, SHAPE};
 
 /// Where an event comes from, and its bytes.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +89,9 @@ fn push_envelope(column: &mut BinaryColumn, origin: &Origin<'_>) {
     }
 }
 
+/// Shape of what could not be read.
+const MALFORMED_SHAPE: u32 = u32::MAX;
+
 #[derive(Default)]
 struct RawColumns {
     provenance: Provenance,
@@ -98,11 +101,13 @@ struct RawColumns {
     user_id: TextColumn,
     batch_envelope: BinaryColumn,
     payload: ViewColumn,
+    shape: ShapeColumn,
 }
 
 impl RawColumns {
-    fn push(&mut self, origin: &Origin<'_>, anonymous_id: Option<&[u8]>, user_id: Option<&[u8]>) {
+    fn push(&mut self, origin: &Origin<'_>, anonymous_id: Option<&[u8]>, user_id: Option<&[u8]>, shape: u32) {
         self.provenance.push(origin);
+        self.shape.push(shape);
         self.arrival_time.push(origin.arrival_micros);
         self.partition_key.push_option(anonymous_id.or(user_id));
         self.anonymous_id.push_option(anonymous_id);
@@ -119,6 +124,7 @@ impl RawColumns {
         }
         columns.push(self.batch_envelope.finish()?);
         columns.push(self.payload.finish(&chunk.bytes)?);
+        columns.push(self.shape.finish());
         Ok(columns)
     }
 }
@@ -197,7 +203,7 @@ impl Rows {
             quarantine: QuarantineColumns::default(),
             hashes: Vec::new(),
             schemas: [
-                in_memory(&TableKind::RawEvents.arrow_schema()?, &["payload"]),
+                with_shape(&in_memory(&TableKind::RawEvents.arrow_schema()?, &["payload"])),
                 in_memory(&TableKind::Events.arrow_schema()?, &["properties", "traits", "context", "extra"]),
                 // Few rows: they are copied, so that they do not keep their chunks in memory.
                 in_memory(&TableKind::Quarantine.arrow_schema()?, &[]),
@@ -212,13 +218,13 @@ impl Rows {
         write(&mut self.events);
         let added = self.events.since(mark);
         self.hashes.push(xxhash_rust::xxh3::xxh3_128(added.message_id));
-        self.raw.push(origin, added.anonymous_id, added.user_id);
+        self.raw.push(origin, added.anonymous_id, added.user_id, added.shape);
         self.events_provenance.push(origin);
     }
 
     /// Adds a malformed event.
     pub(super) fn refuse(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable) {
-        self.raw.push(origin, readable.anonymous_id.as_deref(), readable.user_id.as_deref());
+        self.raw.push(origin, readable.anonymous_id.as_deref(), readable.user_id.as_deref(), MALFORMED_SHAPE);
         self.quarantine.push(origin, violation, readable);
     }
 
@@ -261,4 +267,10 @@ fn in_memory(schema: &SchemaRef, views: &[&str]) -> SchemaRef {
 
 fn retyped(field: &Field, kind: DataType) -> FieldRef {
     Arc::new(field.clone().with_data_type(kind))
+}
+
+fn with_shape(schema: &SchemaRef) -> SchemaRef {
+    let shape = Arc::new(Field::new(SHAPE, DataType::UInt32, false));
+    let fields = schema.fields().iter().cloned().chain([shape]);
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }

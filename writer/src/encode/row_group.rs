@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::Field;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::interleave;
+use arrow::datatypes::{Field, UInt32Type};
+use arrow::error::ArrowError;
 use icefold_core::{Error, Result};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
 
 use super::TableEncoder;
+use crate::chunk::SHAPE;
 
 /// The encoded columns of a row group.
 #[derive(Debug)]
@@ -27,17 +30,22 @@ impl EncodedRowGroup {
 }
 
 impl TableEncoder {
-    /// Encodes `pieces`, one behind the other, as one row group. Columns are done one after the other and their pieces
-    /// freed on the way, so that only one column's pages are open at a time.
+    /// Encodes `pieces`, one behind the other, as one row group; rows that tell their shape are ordered by it, so that like
+    /// payloads stand together. Columns are done one after the other and their pieces freed on the way, so that only one
+    /// column's pages are open at a time.
     ///
     /// # Errors
     /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the table's columns.
     pub fn encode(&self, pieces: Vec<RecordBatch>) -> Result<EncodedRowGroup> {
         let writers = self.column_writers.create_column_writers(0).map_err(|e| self.refused(e))?;
         let mut encoded = EncodedRowGroup { columns: Vec::new(), nulls: Vec::new(), encoded_bytes: 0 };
+        let order = order_by_shape(&pieces);
         let mut columns: Vec<_> = pieces.into_iter().map(|piece| piece.columns().to_vec().into_iter()).collect();
         for (field, writer) in self.schema.fields().iter().zip(writers) {
-            let arrays = columns.iter_mut().filter_map(Iterator::next);
+            let mut arrays: Vec<ArrayRef> = columns.iter_mut().filter_map(Iterator::next).collect();
+            if let Some(order) = &order {
+                arrays = vec![reordered(&arrays, order).map_err(|e| self.refused(e.into()))?];
+            }
             let (chunk, nulls) = encode_column(field, writer, arrays).map_err(|e| self.refused(e))?;
             encoded.encoded_bytes += chunk.close().bytes_written;
             encoded.columns.push(chunk);
@@ -51,10 +59,26 @@ impl TableEncoder {
     }
 }
 
+/// Returns the places (piece, row) of all rows, those of one shape together and each shape in the order of the pieces.
+fn order_by_shape(pieces: &[RecordBatch]) -> Option<Vec<(usize, usize)>> {
+    let mut rows = Vec::with_capacity(pieces.iter().map(RecordBatch::num_rows).sum());
+    for (number, piece) in pieces.iter().enumerate() {
+        let shapes = piece.column_by_name(SHAPE)?.as_primitive_opt::<UInt32Type>()?;
+        rows.extend(shapes.values().iter().enumerate().map(|(row, shape)| (*shape, number, row)));
+    }
+    rows.sort_unstable();
+    Some(rows.into_iter().map(|(_, piece, row)| (piece, row)).collect())
+}
+
+fn reordered(arrays: &[ArrayRef], order: &[(usize, usize)]) -> Result<ArrayRef, ArrowError> {
+    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+    interleave(&arrays, order)
+}
+
 fn encode_column(
     field: &Arc<Field>,
     mut writer: ArrowColumnWriter,
-    arrays: impl Iterator<Item = arrow::array::ArrayRef>,
+    arrays: Vec<ArrayRef>,
 ) -> Result<(ArrowColumnChunk, u64), ParquetError> {
     let mut nulls = 0;
     let mut field = field.clone();

@@ -1,13 +1,13 @@
 //! Cutting content at line breaks into pieces of whole lines.
 //!
 //! Content is appended to the buffer of [`Lines`] and [absorbed](Lines::absorb); [`Lines::cut`] gives pieces back. A
-//! piece ends at a line break, so the same content gives the same lines however it arrived. A line longer than the
-//! limit is counted to its end but not kept.
+//! piece ends at a line break, so the same content gives the same lines however it arrived. It ends early when it holds very
+//! many lines. A line longer than the limit is counted to its end but not kept.
 
 use bytes::Bytes;
 
 use super::prefix::Prefix;
-use super::settings::KEPT_OF_OVERSIZED_BYTES;
+use super::settings::{KEPT_OF_OVERSIZED_BYTES, MAX_CHUNK_LINES};
 use crate::chunk::Oversized;
 
 /// The lines of one file or stream, from a position on.
@@ -183,7 +183,14 @@ impl Lines {
         if let Some(piece) = self.oversized.take() {
             return Some(piece);
         }
-        (self.whole > 0).then(|| self.cut_at(self.whole, false))
+        if self.whole == 0 {
+            return None;
+        }
+        let whole = self.whole;
+        let end = end_of_lines(&self.buffer[..whole], MAX_CHUNK_LINES);
+        let piece = self.cut_at(end, false);
+        self.whole = whole - end;
+        Some(piece)
     }
 
     /// Gives what is left at the end of the content as a last line without line break.
@@ -213,4 +220,14 @@ impl Lines {
             fingerprint: self.before.fingerprint(),
         }
     }
+}
+
+/// Returns where the first `most` lines of `bytes`, which ends with a line break, end.
+fn end_of_lines(bytes: &[u8], most: usize) -> usize {
+    let is_break = |byte: &u8| *byte == b'\n';
+    if bytes.iter().filter(|byte| is_break(byte)).count() <= most {
+        return bytes.len();
+    }
+    let mut breaks = bytes.iter().enumerate().filter(|(_, byte)| is_break(byte));
+    breaks.nth(most - 1).map_or(bytes.len(), |(at, _)| at + 1)
 }

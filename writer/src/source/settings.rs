@@ -7,6 +7,10 @@ use icefold_core::{Error, Result};
 /// How many bytes of a record that is too long are kept.
 pub(super) const KEPT_OF_OVERSIZED_BYTES: usize = 1 << 20;
 
+/// Most lines of a chunk. A line of a few bytes becomes rows of some hundred, so that bytes alone do not bound what a chunk
+/// becomes in memory: 16,384 make some 8 MB, and events of 64 bytes and more are not affected.
+pub(super) const MAX_CHUNK_LINES: usize = 16_384;
+
 /// How a source reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSettings {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use iceberg::spec::{Datum, PrimitiveLiteral};
 use icefold_core::tables::TableKind;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
+use crate::chunk::SHAPE;
 
 /// Rows of `quarantine` with the given arrival times; `source_offset` is the row's number.
 pub(crate) fn quarantine_rows(arrivals: &[i64]) -> RecordBatch {
@@ -62,6 +63,25 @@ fn row_groups_are_read_back_in_order() {
     let arrivals = rows.column_by_name("arrival_time").expect("column").to_data();
     assert_eq!(arrivals.buffers()[0].typed_data::<i64>(), [1, 2, 3, 4, 5]);
     assert_eq!(file.file.split_offsets().expect("offsets").len(), 2);
+}
+
+#[test]
+fn rows_that_tell_their_shape_come_together_whole_and_in_order() {
+    let with_shapes = |arrivals: &[i64], shapes: &[u32]| {
+        let rows = quarantine_rows(arrivals);
+        let shape = Field::new(SHAPE, DataType::UInt32, false);
+        let fields: Vec<_> = rows.schema().fields().iter().cloned().chain([Arc::new(shape)]).collect();
+        let shapes: ArrayRef = Arc::new(UInt32Array::from(shapes.to_vec()));
+        let columns = rows.columns().iter().cloned().chain([shapes]).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("columns fit")
+    };
+    let file = assemble(&[&[with_shapes(&[10, 11, 12], &[7, 2, 7]), with_shapes(&[20, 21], &[2, 5])]]);
+    let rows = read(&file).remove(0);
+    let values = |column: &str| rows.column_by_name(column).expect("column").to_data().buffers()[0].clone();
+    assert_eq!(values("arrival_time").typed_data::<i64>(), [11, 20, 21, 10, 12]);
+    assert_eq!(values("source_offset").typed_data::<i64>(), [1, 0, 1, 0, 2], "every column in the same order");
+    assert_eq!(rows.num_columns(), TableKind::Quarantine.columns().len(), "the shape itself is not written");
+    assert_eq!(file.file.record_count(), 5);
 }
 
 #[test]

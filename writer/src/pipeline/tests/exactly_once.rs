@@ -173,12 +173,12 @@ async fn a_crash_between_the_commits_of_two_tables_is_healed_by_the_next_run() {
     for (commits, after) in (0..6).flat_map(|commits| [(commits, false), (commits, true)]) {
         let warehouse = warehouse();
         let dying = Arc::new(Dying { warehouse: warehouse.clone(), commits: commits.into(), after });
-        let ingest = open(&warehouse, crate::Settings { commit_bytes: 30_000, ..settings() }).await;
+        let ingest = open(&warehouse, crate::Settings { commit_bytes: 10_000, ..settings() }).await;
         let source = lines.source(None, 5, None);
         ingest.destination(dying).source(Box::new(source)).run().await.expect_err("dies");
 
         // The next run cuts chunks and batches elsewhere, also inside of what one table has and another one has not.
-        let smaller = crate::Settings { commit_bytes: 20_000, row_group_bytes: 20_000, ..settings() };
+        let smaller = crate::Settings { commit_bytes: 7_000, row_group_bytes: 7_000, ..settings() };
         let ingest = open(&warehouse, smaller).await;
         let source = lines.source(ingest.position(&lines.shard), 3, None);
         let report = ingest.source(Box::new(source)).run().await.expect("heals");
@@ -192,7 +192,7 @@ async fn a_crash_between_the_commits_of_two_tables_is_healed_by_the_next_run() {
 async fn k2_the_loser_of_two_writers_is_fenced_before_it_touches_anything() {
     let (warehouse, lines) = (warehouse(), Lines::mixed(500));
     // Batches of another size: the same batches would be found to be in already.
-    let stale = open(&warehouse, crate::Settings { commit_bytes: 50_000, ..settings() }).await;
+    let stale = open(&warehouse, crate::Settings { commit_bytes: 14_000, ..settings() }).await;
     let source = lines.source(None, 7, None);
     let stale = stale.source(Box::new(source));
     ingest(&warehouse, &lines, settings()).await.expect("the faster one");
@@ -211,7 +211,7 @@ async fn k2_the_loser_of_two_writers_is_fenced_before_it_touches_anything() {
 async fn two_writers_at_the_same_time_lose_and_double_nothing() {
     let (warehouse, lines) = (warehouse(), Lines::mixed(1_500));
     let one = ingest(&warehouse, &lines, settings());
-    let two = ingest(&warehouse, &lines, crate::Settings { commit_bytes: 50_000, ..settings() });
+    let two = ingest(&warehouse, &lines, crate::Settings { commit_bytes: 14_000, ..settings() });
     let (one, two) = tokio::join!(one, two);
     for ended in [&one, &two] {
         assert!(ended.as_ref().is_ok_and(|_| true) || ended.as_ref().is_err_and(|e| e.kind() == ErrorKind::Fenced));

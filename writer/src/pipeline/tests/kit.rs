@@ -203,8 +203,8 @@ pub(super) fn warehouse() -> Warehouse {
 pub(super) fn settings() -> Settings {
     Settings {
         cores: 2,
-        commit_bytes: 60_000,
-        row_group_bytes: 40_000,
+        commit_bytes: 20_000,
+        row_group_bytes: 13_000,
         max_buffer_bytes: 400_000,
         commit_interval_seconds: 3_600,
         retry_seconds: 1,

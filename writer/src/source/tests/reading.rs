@@ -5,6 +5,7 @@ use std::io::Write;
 use icefold_core::{ErrorKind, Offset};
 
 use super::place::{Place, Request, gzip, numbered, rest, small, text, zstd};
+use crate::source::settings::MAX_CHUNK_LINES;
 use crate::source::{Source, SourceSettings};
 
 #[tokio::test]
@@ -26,6 +27,19 @@ async fn hidden_and_empty_files_are_not_read() {
         place.put("empty", "");
         place.put("a/x_.y", "yes\n");
         assert_eq!(text(&place.read().await), "yes\n");
+    }
+}
+
+/// Lines of a few bytes become rows of some hundred: a chunk of them would take a hundred times its size.
+#[tokio::test]
+async fn a_chunk_holds_a_bounded_number_of_lines_and_none_is_lost() {
+    let content: String = (0..50_000).map(|line| format!("{line}\n")).collect();
+    for place in Place::both() {
+        place.put("a.ndjson", &content);
+        let chunks = rest(&mut place.open_with(None, SourceSettings::default()).await.unwrap()).await;
+        assert_eq!(text(&chunks), content);
+        let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(chunks.iter().map(|chunk| lines(&chunk.bytes)).max(), Some(MAX_CHUNK_LINES));
     }
 }
 
