@@ -26,7 +26,7 @@ use super::listing::{FileEntry, Listing, Look};
 use super::records::{Pulled, Records, Resumed};
 use super::stored::{Refresh, StoredFile};
 use super::witness::{Finished, Witness};
-use super::{Source, SourceSettings, refusal};
+use super::{Ending, Source, SourceSettings, refusal};
 use crate::chunk::Chunk;
 
 /// How often a file that changes on the way back to a position is tried again.
@@ -49,7 +49,7 @@ pub struct FileSource {
     store: Arc<dyn ObjectStore>,
     listing: Listing,
     settings: SourceSettings,
-    stop: watch::Receiver<bool>,
+    ending: Ending,
     /// Everything that was handed over.
     next: Offset,
     /// The file that is being read.
@@ -61,7 +61,6 @@ pub struct FileSource {
     queue: VecDeque<FileEntry>,
     more: bool,
     polls: u32,
-    over: bool,
 }
 
 struct Current {
@@ -98,7 +97,7 @@ impl FileSource {
             store,
             listing,
             settings,
-            stop,
+            ending: Ending::when(stop),
             next: Offset::start(),
             current: None,
             reached: None,
@@ -106,7 +105,6 @@ impl FileSource {
             queue: VecDeque::new(),
             more: false,
             polls: 0,
-            over: false,
         };
         match position.filter(|position| position.next != Offset::start()) {
             Some(position) => source.go_to(position).await?,
@@ -373,16 +371,10 @@ impl Source for FileSource {
     }
 
     async fn next(&mut self) -> Result<Option<Chunk>> {
-        if self.over {
-            return Err(Error::bug(format!("source `{}` was asked for more after its end", self.shard)));
-        }
-        let mut stop = self.stop.clone();
-        let outcome = tokio::select! {
-            biased;
-            () = super::stopped(&mut stop) => Ok(None),
-            outcome = self.advance() => outcome,
-        };
-        self.over = !matches!(outcome, Ok(Some(_)));
+        self.ending.check(&self.shard)?;
+        let stop = self.ending.stop.clone();
+        let outcome = super::unless_stopped(stop, self.advance()).await;
+        self.ending.note(&outcome);
         outcome
     }
 }

@@ -46,7 +46,7 @@ mod witness;
 mod tests;
 
 use async_trait::async_trait;
-use icefold_core::{Result, ShardId};
+use icefold_core::{Error, Result, ShardId};
 use tokio::sync::watch;
 
 use crate::chunk::Chunk;
@@ -84,9 +84,45 @@ pub trait Source: Send {
     async fn next(&mut self) -> Result<Option<Chunk>>;
 }
 
-/// Waits until `stop` turns true; for ever when nobody can turn it any more.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|asked| *asked).await.is_err() {
-        std::future::pending::<()>().await;
+/// How a source ends: when it is told to stop, and once.
+struct Ending {
+    stop: watch::Receiver<bool>,
+    over: bool,
+}
+
+impl Ending {
+    /// The source ends when `stop` turns true.
+    fn when(stop: watch::Receiver<bool>) -> Self {
+        Ending { stop, over: false }
+    }
+
+    /// Refuses to go on after the end.
+    fn check(&self, shard: &ShardId) -> Result<()> {
+        if self.over {
+            return Err(Error::bug(format!("source `{shard}` was asked for more after its end")));
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the source returns.
+    fn note(&mut self, outcome: &Result<Option<Chunk>>) {
+        self.over = !matches!(outcome, Ok(Some(_)));
+    }
+}
+
+/// Returns what `advance` does, or `None` as soon as `stop` turns true. Whoever could turn it may be gone.
+async fn unless_stopped(
+    mut stop: watch::Receiver<bool>,
+    advance: impl Future<Output = Result<Option<Chunk>>>,
+) -> Result<Option<Chunk>> {
+    let stopped = async {
+        if stop.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stopped => Ok(None),
+        outcome = advance => outcome,
     }
 }

@@ -15,7 +15,7 @@ use super::content::Stored;
 use super::records::{Pulled, Records, Resumed};
 use super::stored::Got;
 use super::witness::{Finished, Witness};
-use super::{Source, SourceSettings, refusal};
+use super::{Ending, Source, SourceSettings, refusal};
 use crate::chunk::Chunk;
 
 /// How much is read from the stream at once.
@@ -32,8 +32,7 @@ pub struct StreamSource {
     records: Records<Pipe>,
     source_time_micros: i64,
     next: Offset,
-    stop: watch::Receiver<bool>,
-    over: bool,
+    ending: Ending,
 }
 
 impl StreamSource {
@@ -61,8 +60,7 @@ impl StreamSource {
             records,
             source_time_micros,
             next: Offset::start(),
-            stop,
-            over: false,
+            ending: Ending::when(stop),
         };
         if let Some(position) = position.filter(|position| position.next != Offset::start()) {
             source.go_to(position).await?;
@@ -124,16 +122,10 @@ impl Source for StreamSource {
     }
 
     async fn next(&mut self) -> Result<Option<Chunk>> {
-        if self.over {
-            return Err(Error::bug(format!("source `{}` was asked for more after its end", self.shard)));
-        }
-        let mut stop = self.stop.clone();
-        let outcome = tokio::select! {
-            biased;
-            () = super::stopped(&mut stop) => Ok(None),
-            outcome = self.advance() => outcome,
-        };
-        self.over = !matches!(outcome, Ok(Some(_)));
+        self.ending.check(&self.shard)?;
+        let stop = self.ending.stop.clone();
+        let outcome = super::unless_stopped(stop, self.advance()).await;
+        self.ending.note(&outcome);
         outcome
     }
 }
