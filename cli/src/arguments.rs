@@ -299,10 +299,10 @@ pub(crate) struct VerifyArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Events per CPU-second from bytes to committed tables, beside the roofline of parsing and compressing once
-    #[command(after_help = "Example:\n  icefold bench ingest --events 400000 --cores 2")]
+    #[command(after_help = "Example:\n  icefold bench ingest --events 200000 --cores 2")]
     Ingest {
         /// Events to generate and ingest
-        #[arg(long, default_value_t = 400_000, value_name = "N", value_parser = number)]
+        #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = number)]
         events: u64,
     },
     /// Whether a commit costs the same after thousands of commits

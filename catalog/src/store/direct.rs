@@ -26,9 +26,15 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Those of the file system; `AlreadyExists` when there is such a file.
 pub(super) fn write_parts(path: &Path, parts: &[Bytes]) -> Result<()> {
     let size: usize = parts.iter().map(Bytes::len).sum();
-    match open_direct(path, size)? {
-        Some(file) => write_directly(&file, parts, size),
-        None => write_through_cache(&File::create_new(path)?, parts),
+    let Some(file) = open_direct(path, size)? else {
+        return write_through_cache(&File::create_new(path)?, parts);
+    };
+    match write_directly(&file, parts, size) {
+        // Some file systems open a file for direct I/O and refuse it at the first write.
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidInput => {
+            write_through_cache(&OpenOptions::new().write(true).truncate(true).open(path)?, parts)
+        }
+        written => written,
     }
 }
 

@@ -32,33 +32,6 @@ const WITHOUT_DICTIONARY: &[&str] = &[
     "source_offset",
 ];
 
-/// Columns of which a row group holds so few values that the dictionary leaves next to nothing to compress: a compressor for
-/// each would cost more than it saves.
-const WITHOUT_COMPRESSION: &[&str] = &[
-    "shard",
-    "segment",
-    "sub_offset",
-    "contract",
-    "event_type",
-    "group_id",
-    "previous_id",
-    "locale",
-    "timezone",
-    "campaign_name",
-    "campaign_source",
-    "campaign_medium",
-    "campaign_term",
-    "campaign_content",
-    "app_name",
-    "app_version",
-    "os_name",
-    "os_version",
-    "device_type",
-    "device_manufacturer",
-    "library_name",
-    "library_version",
-];
-
 /// Text whose minimum and maximum let a reader skip files or row groups. Of other text every file holds nearly every
 /// value, so that its bounds would only cost time and put personal data into manifests.
 const TEXT_WITH_STATISTICS: &[&str] = &[
@@ -101,9 +74,6 @@ pub fn properties(kind: TableKind, compression_level: i32) -> Result<WriterPrope
         if WITHOUT_DICTIONARY.contains(&column.name) {
             builder = builder.set_column_dictionary_enabled(path(), false);
         }
-        if WITHOUT_COMPRESSION.contains(&column.name) {
-            builder = builder.set_column_compression(path(), Compression::UNCOMPRESSED);
-        }
         if !has_bounds(column) {
             builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::None);
         } else if WITH_PAGE_STATISTICS.contains(&column.name) {
@@ -139,7 +109,7 @@ mod tests {
     #[test]
     fn every_named_column_exists() {
         let columns: Vec<&str> = TableKind::ALL.iter().flat_map(|t| t.columns()).map(|c| c.name).collect();
-        let named = [WITHOUT_DICTIONARY, WITHOUT_COMPRESSION, TEXT_WITH_STATISTICS, WITH_PAGE_STATISTICS];
+        let named = [WITHOUT_DICTIONARY, TEXT_WITH_STATISTICS, WITH_PAGE_STATISTICS];
         for name in named.into_iter().flatten() {
             assert!(columns.contains(name), "{name}");
         }

@@ -224,10 +224,17 @@ impl Lines {
 
 /// Returns where the first `most` lines of `bytes`, which ends with a line break, end.
 fn end_of_lines(bytes: &[u8], most: usize) -> usize {
-    let is_break = |byte: &u8| *byte == b'\n';
-    if bytes.iter().filter(|byte| is_break(byte)).count() <= most {
+    if count_breaks(bytes) <= most {
         return bytes.len();
     }
-    let mut breaks = bytes.iter().enumerate().filter(|(_, byte)| is_break(byte));
+    let mut breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     breaks.nth(most - 1).map_or(bytes.len(), |(at, _)| at + 1)
+}
+
+/// Counts line breaks, in blocks short enough for a count of one byte: that is what compilers make vectors of.
+fn count_breaks(bytes: &[u8]) -> usize {
+    // A block is too short to wrap; a checked addition would keep it from becoming a vector.
+    let add = |breaks: u8, byte: &u8| breaks.wrapping_add(u8::from(*byte == b'\n'));
+    let in_block = |block: &[u8]| usize::from(block.iter().fold(0, add));
+    bytes.chunks(usize::from(u8::MAX)).map(in_block).sum()
 }
