@@ -1,6 +1,7 @@
 //! From a sealed batch to one intent for each table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use icefold_catalog::Intent;
@@ -30,32 +31,33 @@ pub(super) struct Upload {
     pub(super) parts: Vec<Bytes>,
 }
 
-/// Plans a batch. Closing Parquet files copies their bytes once, so it is not done on a thread that waits for others.
+/// Plans a batch. Closing Parquet files copies their bytes once, so it is not done on a thread that waits for others, and
+/// for all tables at the same time.
 ///
 /// # Errors
 /// Those of [`TableEncoder::assemble`](crate::encode::TableEncoder::assemble).
 pub(super) async fn plan(
     tables: &[TableState; TABLES],
-    batch: SealedBatch,
+    mut batch: SealedBatch,
     contract: &str,
 ) -> Result<(Vec<Plan>, Vec<Upload>)> {
-    let (tables, contract) = (tables.clone(), contract.to_owned());
-    let planned = tokio::task::spawn_blocking(move || plan_now(&tables, batch, &contract));
-    planned.await.map_err(|e| Error::bug("planning a batch panicked").because(e))?
-}
-
-fn plan_now(tables: &[TableState; TABLES], mut batch: SealedBatch, contract: &str) -> Result<(Vec<Plan>, Vec<Upload>)> {
-    let (mut plans, mut uploads) = (Vec::new(), Vec::new());
+    let summary = Arc::new(batch.summary);
+    let mut planned = Vec::new();
     for (table, state) in tables.iter().enumerate() {
         // Rows of a table whose checkpoint lies beyond the batch were left out on reading, so no file is forgotten.
-        let delta = delta(state, &batch.summary)?;
+        let delta = delta(state, &summary)?;
         if delta.is_empty() {
             continue;
         }
         let files = take_files(&mut batch.files, table);
-        let (intent, rows, mut table_uploads) = intent(state, delta, files, &batch.summary, contract)?;
-        plans.push(Plan { table, intent, rows });
-        uploads.append(&mut table_uploads);
+        let (state, summary, contract) = (state.clone(), summary.clone(), contract.to_owned());
+        planned.push(tokio::task::spawn_blocking(move || plan_table(table, &state, delta, files, &summary, &contract)));
+    }
+    let (mut plans, mut uploads) = (Vec::new(), Vec::new());
+    for planned in planned {
+        let (plan, mut files) = planned.await.map_err(|e| Error::bug("planning a batch panicked").because(e))??;
+        plans.push(plan);
+        uploads.append(&mut files);
     }
     Ok((plans, uploads))
 }
@@ -72,13 +74,14 @@ fn delta(state: &TableState, summary: &BatchSummary) -> Result<Delta> {
     Ok(delta)
 }
 
-fn intent(
+fn plan_table(
+    table: usize,
     state: &TableState,
     delta: Delta,
     files: Vec<(i32, Vec<EncodedRowGroup>)>,
     summary: &BatchSummary,
     contract: &str,
-) -> Result<(Intent, u64, Vec<Upload>)> {
+) -> Result<(Plan, Vec<Upload>)> {
     let (mut entries, mut uploads) = (Vec::new(), Vec::new());
     for (day, row_groups) in files {
         let folder = partition::folder(state.kind, day);
@@ -94,7 +97,7 @@ fn intent(
         file.spec_id = state.encoder.partition_spec_id();
     }
     intent.summary.insert(CONTRACT.to_owned(), contract.to_owned());
-    Ok((intent, rows, uploads))
+    Ok((Plan { table, intent, rows }, uploads))
 }
 
 fn take_files(
