@@ -27,6 +27,7 @@ const RECIPES: &[Recipe] = &[
     Recipe { name: "lint", about: "formatting and clippy, warnings are errors", run: lint },
     Recipe { name: "sim", about: "simulate the commit protocol; `sim SEEDS [FIRST]` runs more or others", run: sim },
     Recipe { name: "crash", about: "kill the real binary at random moments and at named points", run: crash },
+    Recipe { name: "s3", about: "a whole warehouse on an S3 server of its own", run: s3 },
     Recipe { name: "readers", about: "ask DuckDB, PyIceberg and Spark the same as icefold", run: readers },
     Recipe { name: "docs", about: "write docs/config.md and build the API documentation", run: docs },
     Recipe { name: "config", about: "write docs/config.md only", run: config },
@@ -92,6 +93,11 @@ fn sim(arguments: &[String]) -> Outcome {
 fn crash(_: &[String]) -> Outcome {
     binary()?;
     step("crash tests", test_of("crash"))
+}
+
+fn s3(_: &[String]) -> Outcome {
+    binary()?;
+    step("S3", test_of("object_store"))
 }
 
 fn readers(_: &[String]) -> Outcome {

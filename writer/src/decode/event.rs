@@ -196,11 +196,11 @@ fn are_surely_distinct(bytes: &[u8], leftovers: &[Leftover]) -> bool {
     }
     let mut sketch = [0_u64; SKETCH_WORDS];
     leftovers.iter().all(|leftover| {
-        // Escapes can spell one key in two ways.
         let bit = leftover.sketch(bytes) as usize % (SKETCH_WORDS * 64);
         let (word, mask) = (&mut sketch[bit / 64], 1 << (bit % 64));
         let fresh = *word & mask == 0;
         *word |= mask;
+        // Escapes can spell one key in two ways, which only decoded names tell.
         fresh && leftover.key.kind == Kind::Text
     })
 }

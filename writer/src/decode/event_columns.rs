@@ -6,9 +6,10 @@ use icefold_core::Result;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::{IntColumn, TextColumn, TimeColumn, ViewColumn};
+use super::fields::Field;
 
 /// Place of `library_name` among the texts of the context.
-const LIBRARY_NAME: usize = 21;
+const LIBRARY_NAME: usize = Field::LibraryName as usize - Field::Ip as usize;
 
 /// Texts of the context, in the order of the columns of `events` from `ip` on.
 pub(super) const CONTEXT_TEXTS: usize = 23;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Chunks get a ticket when they are read. Threads decode them in any order; `judge` and `batch` put them back into
-//! the order of the tickets, so that duplicates are found in stream order and rows lie in files as they came. Nobody
+//! the order of the tickets, so that duplicates are found in stream order and every batch holds one stretch of the stream. Nobody
 //! waits for a turn: who comes early leaves the chunk there, and whoever brings the missing one does the work.
 //!
 //! | limit | setting |

@@ -343,24 +343,8 @@ impl FileSource {
         let Some(current) = &mut self.current else {
             return Err(Error::bug("a piece came from no file"));
         };
-        let witness = Witness {
-            finished: self.finished,
-            fingerprint: piece.fingerprint,
-            source_time_micros: current.source_time_micros,
-            open_line: piece.open_line,
-        };
-        let next = Offset::new(current.name.clone(), piece.length);
-        let from = std::mem::replace(&mut self.next, next.clone());
-        Ok(Chunk {
-            shard: self.shard.clone(),
-            segment: current.name.clone(),
-            start: piece.start,
-            bytes: piece.bytes,
-            source_time_micros: current.source_time_micros,
-            oversized: piece.oversized,
-            from,
-            to: ShardPosition { next, witness: witness.encode()? },
-        })
+        let (segment, time) = (current.name.clone(), current.source_time_micros);
+        super::chunk_of(piece, &self.shard, segment, time, self.finished, &mut self.next)
     }
 }
 

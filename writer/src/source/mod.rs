@@ -45,10 +45,14 @@ mod witness;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use icefold_core::{Error, Result, ShardId};
+use icefold_core::{Error, Offset, Result, ShardId, ShardPosition};
 use tokio::sync::watch;
 
+use self::lines::Piece;
+use self::witness::{Finished, Witness};
 use crate::chunk::Chunk;
 
 pub use files::{FileRoot, FileSource};
@@ -82,6 +86,23 @@ pub trait Source: Send {
     /// `InvalidInput` when what was read has changed, or when a file is damaged: the message says what to do.
     /// `Transient` when storage failed beyond its own retries. `Refused` when access is denied.
     async fn next(&mut self) -> Result<Option<Chunk>>;
+}
+
+/// Makes the chunk of a piece of `segment`, and moves `next`, the position of the source, behind it.
+fn chunk_of(
+    piece: Piece,
+    shard: &ShardId,
+    segment: Arc<str>,
+    source_time_micros: i64,
+    finished: Finished,
+    next: &mut Offset,
+) -> Result<Chunk> {
+    let Piece { start, bytes, oversized, open_line, length, fingerprint } = piece;
+    let witness = Witness { finished, fingerprint, source_time_micros, open_line };
+    let behind = Offset::new(segment.clone(), length);
+    let from = std::mem::replace(next, behind.clone());
+    let to = ShardPosition { next: behind, witness: witness.encode()? };
+    Ok(Chunk { shard: shard.clone(), segment, start, bytes, source_time_micros, oversized, from, to })
 }
 
 /// How a source ends: when it is told to stop, and once.

@@ -94,24 +94,8 @@ impl StreamSource {
             Pulled::OpenLineWentOn => return Err(self.refuse("now its last line goes on")),
             Pulled::Exhausted | Pulled::Changed => return Err(Error::bug("a stream changed in its place")),
         };
-        let witness = Witness {
-            finished: Finished::default(),
-            fingerprint: piece.fingerprint,
-            source_time_micros: self.source_time_micros,
-            open_line: piece.open_line,
-        };
-        let next = Offset::new(self.segment.clone(), piece.length);
-        let from = std::mem::replace(&mut self.next, next.clone());
-        Ok(Some(Chunk {
-            shard: self.shard.clone(),
-            segment: self.segment.clone(),
-            start: piece.start,
-            bytes: piece.bytes,
-            source_time_micros: self.source_time_micros,
-            oversized: piece.oversized,
-            from,
-            to: ShardPosition { next, witness: witness.encode()? },
-        }))
+        let (segment, time) = (self.segment.clone(), self.source_time_micros);
+        super::chunk_of(piece, &self.shard, segment, time, Finished::default(), &mut self.next).map(Some)
     }
 }
 

@@ -8,7 +8,7 @@ mod time;
 mod unreadable;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
 use arrow::util::display::array_value_to_string;
 use icefold_core::{Offset, ShardId, ShardPosition};
 
@@ -258,4 +258,22 @@ fn a_byte_order_mark_is_passed_over_at_the_start_of_a_file_only() {
     let marked = format!("\u{feff}{}", event(&[]));
     assert_eq!(decoded(&marked).events.num_rows(), 1);
     assert_eq!(decoded(format!("{}\n{marked}", event(&[]))).quarantine.num_rows(), 1);
+}
+
+#[test]
+fn events_of_one_library_type_and_name_have_one_shape_and_no_others() {
+    let shape = |changes: &[(&str, &str)]| {
+        let raw = decoded(event(changes)).raw;
+        raw.column_by_name(crate::chunk::SHAPE).expect("shape").as_primitive::<UInt32Type>().value(0)
+    };
+    let plain = shape(&[]);
+    assert_eq!(shape(&[("messageId", r#""m2""#), ("anonymousId", r#""a2""#), ("properties", r#"{"x":1}"#)]), plain);
+    let others: [&[(&str, &str)]; 3] = [
+        &[("event", r#""Signed Out""#)],
+        &[("type", r#""page""#), ("name", r#""Signed Up""#), ("event", "")],
+        &[("context", r#"{"library":{"name":"another"}}"#)],
+    ];
+    for other in others {
+        assert_ne!(shape(other), plain, "{other:?}");
+    }
 }
