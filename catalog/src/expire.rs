@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use icefold_core::{Error, ErrorKind, Result};
+use iceberg::spec::TableMetadata;
+use icefold_core::{Error, Result};
 
-use crate::pointer::SwapError;
-use crate::produce::{checkpoint_snapshot, write_metadata};
+use crate::produce::checkpoint_snapshot;
 use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
 
@@ -16,44 +16,28 @@ impl Warehouse {
     /// Removes snapshots by id; ids that are gone already are no error. Returns the ids that this call removed.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a pinned snapshot; as [`Warehouse::commit`] otherwise.
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) for a pinned snapshot; as [`Warehouse::commit`]
+    /// otherwise.
     pub async fn expire(&self, table: &str, ids: &[i64]) -> Result<Vec<i64>> {
-        let settings = &self.settings().commit;
-        let mut last = Error::bug("an expiry without an attempt");
-        for attempt in 0..settings.max_attempts {
-            self.pause(attempt).await;
-            let base = self.load(table).await?;
-            let present: Vec<i64> =
-                ids.iter().copied().filter(|id| base.metadata().snapshot_by_id(*id).is_some()).collect();
-            if present.is_empty() {
-                return Ok(present);
-            }
-            refuse_pinned(&base, &present)?;
-            match self.expire_once(&base, &present).await? {
-                Ok(()) => return Ok(present),
-                // Whatever happened, the next look tells which ids are still there.
-                Err(error) => last = error,
-            }
-        }
-        Err(last.with("table", table))
+        let mut removed = Vec::new();
+        let planned = self.amend(table, |base| {
+            removed = ids.iter().copied().filter(|id| base.metadata().snapshot_by_id(*id).is_some()).collect();
+            without_snapshots(base, &removed)
+        });
+        planned.await?;
+        Ok(removed)
     }
+}
 
-    async fn expire_once(&self, base: &LoadedTable, ids: &[i64]) -> Result<Result<()>> {
-        let builder = (**base.metadata()).clone().into_builder(Some(base.metadata_location().to_owned()));
-        let builder = ids.iter().fold(builder, |b, id| b.remove_statistics(*id).remove_partition_statistics(*id));
-        let next = builder
-            .remove_snapshots(ids)
-            .build()
-            .map_err(|e| Error::bug("expiry is refused by the metadata").because(e))?;
-        let location = write_metadata(base, &next.metadata).await?;
-        Ok(match self.0.pointers.swap(&base.name, &base.pointer, &location).await {
-            Ok(()) => Ok(()),
-            Err(SwapError::Conflict) => Err(Error::new(ErrorKind::Conflict, "other commits were faster")),
-            Err(SwapError::Unknown(e)) => Err(Error::new(ErrorKind::OutcomeUnknown, "the reply was lost").because(e)),
-            Err(SwapError::Transient(e)) => Err(e),
-            Err(SwapError::Refused(e)) => return Err(e),
-        })
+fn without_snapshots(base: &LoadedTable, ids: &[i64]) -> Result<Option<TableMetadata>> {
+    if ids.is_empty() {
+        return Ok(None);
     }
+    refuse_pinned(base, ids)?;
+    let builder = (**base.metadata()).clone().into_builder(Some(base.metadata_location().to_owned()));
+    let builder = ids.iter().fold(builder, |b, id| b.remove_statistics(*id).remove_partition_statistics(*id));
+    let next = builder.remove_snapshots(ids).build();
+    Ok(Some(next.map_err(|e| Error::bug("expiry is refused by the metadata").because(e))?.metadata))
 }
 
 fn refuse_pinned(base: &LoadedTable, ids: &[i64]) -> Result<()> {

@@ -21,9 +21,11 @@
 //! [`Checkpoint::advance`](icefold_core::Checkpoint::advance), T1 by unique paths and `resolve`, T2 by write-before-swap,
 //! T3 by immutability, C2 and D1 by data sequence numbers.
 
+mod amend;
 pub mod announce;
 pub mod checkpoint;
 pub mod commit;
+pub mod evolve;
 pub mod expire;
 pub mod intent;
 pub mod keys;
@@ -43,6 +45,7 @@ pub mod warehouse;
 
 pub use announce::Announcement;
 pub use checkpoint::Progress;
+pub use evolve::{SchemaChange, WantedColumn};
 pub use intent::{CommitOutcome, Fence, Intent, IntentKind, NewFile, RowFilter};
 pub use pointer::{Pointer, PointerStore, SwapError, TableName};
 pub use settings::{CommitSettings, RetentionSettings, S3Settings, Settings};

@@ -32,6 +32,11 @@ pub fn summary<'a>(snapshot: &'a SnapshotRef, key: &str) -> Option<&'a str> {
     snapshot.summary().additional_properties.get(key).map(String::as_str)
 }
 
+/// Returns every entry of a snapshot's summary.
+pub fn properties(snapshot: &SnapshotRef) -> impl Iterator<Item = (String, String)> + '_ {
+    snapshot.summary().additional_properties.iter().map(|(key, value)| (key.clone(), value.clone()))
+}
+
 /// Returns the URI of the checkpoint that the current state of the table stands at, `None` before the first one.
 ///
 /// # Errors

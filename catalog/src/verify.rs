@@ -224,6 +224,8 @@ fn expected_rows(table: &str, progress: &Progress) -> Option<u64> {
         TableKind::RawEvents => progress.totals.rows_in,
         TableKind::Events => progress.totals.accepted,
         TableKind::Quarantine => progress.totals.quarantined,
+        // How many sightings there are, the counts of events do not tell.
+        TableKind::Identities => return None,
     })
 }
 

@@ -107,7 +107,7 @@ Examples:
   icefold query 'SELECT count(*) FROM events' --snapshot events=5937117119577207079
   icefold query \"SELECT * FROM snapshots('events')\" --format csv
   echo 'SELECT 1' | icefold query -
-Tables: events, raw_events, quarantine. About table T: snapshots('T'), files('T'), manifests('T'), checkpoints('T').
+Tables: events, raw_events, quarantine, identities. Views: sessions, identity_edges. About table T: snapshots('T'), files('T'), manifests('T'), checkpoints('T').
 docs/sql.md has more.")]
     Query(QueryArguments),
     /// Look at events that did not pass their contract
@@ -116,6 +116,9 @@ Examples:
   icefold quarantine                        grouped by the same mistake
   icefold quarantine show --reason invalid_json --limit 3")]
     Quarantine(QuarantineArguments),
+    /// Tell everything about one event: where it came from, what was decided about it, and where it lies
+    #[command(after_help = "Example:\n  icefold explain --event-id 5b6e7c1e-1f0a-4a59-9a3f-0c6f3d0f7f11")]
+    Explain(ExplainArguments),
     /// Check that nothing was lost or doubled: invariants W1, W2, T1, T2 and K3 on the real tables
     #[command(after_help = "Ends with exit code 3 when an invariant is broken.")]
     Verify(VerifyArguments),
@@ -285,6 +288,14 @@ pub(crate) enum QuarantineCommand {
         #[arg(long, default_value_t = 10, value_name = "N")]
         limit: usize,
     },
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// `messageId` of the event
+    #[arg(long, value_name = "ID")]
+    pub(crate) event_id: String,
 }
 
 /// Arguments of `verify`.

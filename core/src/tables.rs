@@ -1,8 +1,8 @@
-//! The tables: columns, partitioning and documentation of `raw_events`, `events` and `quarantine`.
+//! The tables: columns, partitioning and documentation of `raw_events`, `events`, `quarantine` and `identities`.
 //!
 //! Flat columns only, because Redshift refreshes materialized views incrementally only without nested access; no column
-//! is called `pos` or `file_path`, which iceberg 0.10 cannot scan. Field ids are the position in the lists below, counted
-//! from 1, and never change: a new column goes to the end of its list.
+//! is called `pos` or `file_path`, which iceberg 0.10 cannot scan. In a new table field ids are the position in the lists
+//! below, counted from 1; a new column goes to the end of its list and gets the next free id of each table that is there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub enum TableKind {
     Events,
     /// One row per event that did not pass its contract.
     Quarantine,
+    /// One row per sighting of a device or an earlier identity together with a user.
+    Identities,
 }
 
 /// Type of a column; a subset of Iceberg's that every reader has.
@@ -41,6 +43,12 @@ pub enum ColumnType {
     Int,
     /// 64-bit signed integer.
     Long,
+    /// 64-bit IEEE 754 number.
+    Double,
+    /// True or false.
+    Boolean,
+    /// Days since 1970.
+    Date,
     /// Microseconds since 1970 in UTC (Iceberg `timestamptz`).
     Timestamp,
 }
@@ -66,7 +74,7 @@ const fn opt(name: &'static str, kind: ColumnType, doc: &'static str) -> Column 
     Column { name, kind, required: false, doc }
 }
 
-use ColumnType::{Binary, Int, Long, String as Text, Timestamp};
+use ColumnType::{Binary, Boolean, Date, Double, Int, Long, String as Text, Timestamp};
 
 /// Columns of `raw_events`.
 pub const RAW_EVENTS: &[Column] = &[
@@ -141,7 +149,35 @@ pub const EVENTS: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    // Enrichment; an event has all of these columns or, without the data that they come from, nulls.
+    opt("browser_name", Text, "Browser, by uap-core rules over user_agent and the client hints"),
+    opt("browser_version", Text, "Version of the browser"),
+    opt("browser_os_name", Text, "Operating system, by uap-core rules over user_agent and the client hints"),
+    opt("browser_os_version", Text, "Version of the operating system, by the same rules"),
+    opt("device_family", Text, "Kind of device, by uap-core rules, for example iPhone"),
+    opt("device_brand", Text, "Maker of the device, by uap-core rules"),
+    opt("device_class", Text, "phone, tablet, desktop, tv, wearable, console, bot, library or unknown"),
+    opt("is_bot", Boolean, "Whether the user agent is that of a program, not of a person; null without a user agent"),
+    opt("geo_country", Text, "Country of the client's address, ISO 3166-1 alpha-2"),
+    opt("geo_region", Text, "Region of the client's address, ISO 3166-2 without the country"),
+    opt("geo_city", Text, "City of the client's address, in English"),
+    opt("geo_latitude", Double, "Latitude in degrees, rounded to two decimals (about 1 km)"),
+    opt("geo_longitude", Double, "Longitude in degrees, rounded to two decimals (about 1 km)"),
+    opt("geo_asn", Long, "Number of the autonomous system that routes the client's address"),
+    opt("geo_as_organization", Text, "Organisation of that autonomous system"),
+    opt("session_id", Text, "Session of the device; derived from device and opening event; null without a device"),
+    opt("session_start", Timestamp, "event_time of the event that began the session"),
+    opt("session_latest", Timestamp, "Latest event_time of the session up to this event"),
+    opt("session_event_number", Int, "Number of the event in its session in the order of the stream, from 1"),
+    opt("resolved_user_id", Text, "Person: user_id, else whom the device was last known to belong to at this event"),
+    opt("resolved_by", Text, "Where resolved_user_id comes from: event, identify or alias; null when unknown"),
+    opt("user_plan", Text, "Plan of the person, from the reference table"),
+    opt("user_signup_date", Date, "Day on which the person signed up, from the reference table"),
+    opt("user_consent", Text, "What the person has consented to, from the reference table"),
 ];
+
+/// How many of the first columns of `events` a decoder fills; those behind them are enrichment.
+pub const DECODED_EVENT_COLUMNS: usize = 45;
 
 /// Columns of `quarantine`.
 pub const QUARANTINE: &[Column] = &[
@@ -166,10 +202,29 @@ pub const QUARANTINE: &[Column] = &[
     req("payload", Binary, "The event exactly as received"),
 ];
 
+/// Columns of `identities`.
+pub const IDENTITIES: &[Column] = &[
+    req("known_id", Text, "Device (anonymousId), or the earlier identity of an alias call"),
+    req("user_id", Text, "Person that it was seen to belong to"),
+    req("kind", Text, "What showed it: identify or alias"),
+    req("binding_number", Int, "Number of the binding among those of known_id, from 1; the highest one holds"),
+    req("first_seen", Timestamp, "event_time of the first sighting that this row stands for"),
+    req("last_seen", Timestamp, "event_time of the last sighting that this row stands for"),
+    req("sightings", Long, "How many calls this row stands for"),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    req("message_id", Text, "Identity of the call"),
+    req("shard", Text, "Part of the source that the record came from"),
+    req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
+    req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
+    req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+];
+
 impl TableKind {
     /// The tables in the order in which a batch is committed: `raw_events` first, so that of two racing writers the
-    /// loser is fenced before it touches anything else.
-    pub const ALL: [TableKind; 3] = [TableKind::RawEvents, TableKind::Quarantine, TableKind::Events];
+    /// loser is fenced before it touches anything else. `events` last: what is accepted follows from the rows of
+    /// `events` before it, so a table that is made of accepted events must never stand behind it.
+    pub const ALL: [TableKind; 4] =
+        [TableKind::RawEvents, TableKind::Quarantine, TableKind::Identities, TableKind::Events];
 
     /// Returns the table's name.
     pub fn name(self) -> &'static str {
@@ -177,6 +232,7 @@ impl TableKind {
             TableKind::RawEvents => "raw_events",
             TableKind::Events => "events",
             TableKind::Quarantine => "quarantine",
+            TableKind::Identities => "identities",
         }
     }
 
@@ -186,13 +242,14 @@ impl TableKind {
             TableKind::RawEvents => RAW_EVENTS,
             TableKind::Events => EVENTS,
             TableKind::Quarantine => QUARANTINE,
+            TableKind::Identities => IDENTITIES,
         }
     }
 
     /// Returns the timestamp column whose day partitions the table.
     pub fn partition_column(self) -> &'static str {
         match self {
-            TableKind::RawEvents | TableKind::Quarantine => "arrival_time",
+            TableKind::RawEvents | TableKind::Quarantine | TableKind::Identities => "arrival_time",
             TableKind::Events => "event_time",
         }
     }
@@ -256,15 +313,42 @@ impl TableKind {
 }
 
 impl Column {
-    fn field(&self, id: i32) -> NestedField {
-        let kind = Type::Primitive(match self.kind {
+    /// Returns the column as a field of an Iceberg schema.
+    pub fn field(&self, id: i32) -> NestedField {
+        NestedField::new(id, self.name, Type::Primitive(self.kind.primitive()), self.required).with_doc(self.doc)
+    }
+}
+
+impl ColumnType {
+    const ALL: [ColumnType; 8] = [
+        ColumnType::String,
+        ColumnType::Binary,
+        ColumnType::Int,
+        ColumnType::Long,
+        ColumnType::Double,
+        ColumnType::Boolean,
+        ColumnType::Date,
+        ColumnType::Timestamp,
+    ];
+
+    /// Returns Iceberg's type.
+    pub fn primitive(self) -> PrimitiveType {
+        match self {
             ColumnType::String => PrimitiveType::String,
             ColumnType::Binary => PrimitiveType::Binary,
             ColumnType::Int => PrimitiveType::Int,
             ColumnType::Long => PrimitiveType::Long,
+            ColumnType::Double => PrimitiveType::Double,
+            ColumnType::Boolean => PrimitiveType::Boolean,
+            ColumnType::Date => PrimitiveType::Date,
             ColumnType::Timestamp => PrimitiveType::Timestamptz,
-        });
-        NestedField::new(id, self.name, kind, self.required).with_doc(self.doc)
+        }
+    }
+
+    /// Returns the type of a field of an Iceberg schema; `None` for those that icefold does not write.
+    pub fn of(field: &NestedField) -> Option<ColumnType> {
+        let Type::Primitive(primitive) = field.field_type.as_ref() else { return None };
+        ColumnType::ALL.into_iter().find(|kind| kind.primitive() == *primitive)
     }
 }
 
@@ -280,6 +364,12 @@ mod tests {
             table.partition_spec().expect("spec").bind(schema).expect("binds");
             assert_eq!(table.arrow_schema().expect("arrow").fields().len(), table.columns().len());
         }
+    }
+
+    #[test]
+    fn the_decoder_fills_the_columns_before_those_of_enrichment() {
+        assert_eq!(EVENTS[DECODED_EVENT_COLUMNS - 1].name, "sub_offset");
+        assert!(EVENTS[DECODED_EVENT_COLUMNS..].iter().all(|column| !column.required));
     }
 
     #[test]

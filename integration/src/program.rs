@@ -55,15 +55,19 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Every row and column of the three tables, in stream order: what two warehouses are compared by.
-pub fn content(warehouse: &Path) -> [String; 3] {
+/// The tables, and what their rows are ordered by beside their place in the stream.
+const TABLES: [(&str, &str); 4] =
+    [("raw_events", ""), ("quarantine", ""), ("identities", ", known_id"), ("events", "")];
+
+/// Every row and column of the tables, in stream order: what two warehouses are compared by.
+pub fn content(warehouse: &Path) -> [String; 4] {
     content_by(|| icefold(warehouse))
 }
 
 /// As [`content`], for a warehouse that `icefold` makes commands for.
-pub fn content_by(icefold: impl Fn() -> Command) -> [String; 3] {
-    ["raw_events", "events", "quarantine"].map(|table| {
-        let sql = format!("SELECT * FROM {table} ORDER BY shard, segment, source_offset, sub_offset");
+pub fn content_by(icefold: impl Fn() -> Command) -> [String; 4] {
+    TABLES.map(|(table, then)| {
+        let sql = format!("SELECT * FROM {table} ORDER BY shard, segment, source_offset, sub_offset{then}");
         succeed(icefold().args(["query", "--format", "json", &sql]))
     })
 }

@@ -148,8 +148,8 @@ fn a_second_run_adds_nothing_and_says_so() {
     assert_eq!(snapshots(&scene.path("undisturbed")), snapshots_before, "no snapshot was made for nothing");
 }
 
-fn snapshots(warehouse: &Path) -> [String; 3] {
-    ["raw_events", "events", "quarantine"].map(|table| {
+fn snapshots(warehouse: &Path) -> [String; 4] {
+    ["raw_events", "quarantine", "identities", "events"].map(|table| {
         let sql = format!("SELECT snapshot_id FROM snapshots('{table}') ORDER BY sequence_number");
         succeed(icefold(warehouse).args(["query", "--format", "json", &sql]))
     })

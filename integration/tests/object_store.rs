@@ -75,7 +75,8 @@ impl Scene {
     fn assert_whole(&self) {
         succeed(icefold(&self.on_disk()).arg("ingest").arg(self.source()));
         let (disk, s3) = (content(&self.on_disk()), content_by(|| self.icefold()));
-        for (table, (disk, s3)) in ["raw_events", "events", "quarantine"].iter().zip(disk.iter().zip(&s3)) {
+        for (table, (disk, s3)) in ["raw_events", "quarantine", "identities", "events"].iter().zip(disk.iter().zip(&s3))
+        {
             assert!(
                 disk == s3,
                 "`{table}` differs: {} rows on disk, {} on S3",

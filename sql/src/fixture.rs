@@ -20,7 +20,7 @@ use icefold_core::Result;
 use parquet::file::properties::WriterProperties;
 
 use crate::files::{Place, SnapshotFiles};
-use crate::session::{SessionSettings, context_for_tests};
+use crate::session::{SessionSettings, bare_context};
 use crate::table::IcefoldTable;
 
 const LOCATION: &str = "memory:///warehouse/t";
@@ -192,7 +192,7 @@ impl Fixture {
         let files = Arc::new(FixedFiles { files: self.files.clone(), place });
         let table = IcefoldTable::new("t", &Arc::new(self.metadata.clone()), None, files).expect("table");
         let settings = SessionSettings { target_partitions, ..SessionSettings::default() };
-        let context = context_for_tests(&settings, &self.store);
+        let context = bare_context(&settings, &self.store).expect("context");
         context.register_table("t", Arc::new(table)).expect("register");
         context
     }

@@ -10,7 +10,7 @@
 //! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
 //! * `deletes`: which delete files apply to which data files (invariant D1), and applying them.
-//! * `metadata_tables`: the metadata as tables.
+//! * `metadata_tables`: the metadata as tables. `views`: sessions, edges of identities.
 //!
 //! Nothing here writes.
 
@@ -22,6 +22,7 @@ mod field_ids;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod locate;
 mod metadata_tables;
 mod namespace;
 mod scalar;
@@ -30,6 +31,8 @@ pub mod session;
 mod split;
 mod statistics;
 pub mod table;
+mod views;
 
+pub use locate::files_with;
 pub use session::{QuerySession, QueryStream, SessionSettings};
 pub use table::IcefoldTable;

@@ -4,7 +4,7 @@
 //! cannot be queried keeps its error, which comes out when a query names it and never otherwise.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
@@ -29,6 +29,8 @@ const TABLES_AT_A_TIME: usize = 8;
 pub(crate) struct Namespace {
     name: String,
     tables: BTreeMap<String, Entry>,
+    /// Made once, after the tables can be found.
+    views: OnceLock<BTreeMap<&'static str, Arc<dyn TableProvider>>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,8 @@ impl Namespace {
             let entry = Entry::new(loaded, pinned.get(&name).copied())?;
             tables.insert(name, entry);
         }
-        let namespace = Namespace { name: warehouse.settings().namespace.clone(), tables };
+        let name = warehouse.settings().namespace.clone();
+        let namespace = Namespace { name, tables, views: OnceLock::new() };
         match pinned.keys().find(|name| !namespace.tables.contains_key(*name)) {
             None => Ok(namespace),
             Some(name) => Err(namespace.unknown(name)),
@@ -65,6 +68,21 @@ impl Namespace {
     /// Returns the name of the namespace.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns whether there is a table that can be queried.
+    pub(crate) fn can_query(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|entry| entry.provider.is_ok())
+    }
+
+    /// Adds the views.
+    pub(crate) fn set_views(&self, views: BTreeMap<&'static str, Arc<dyn TableProvider>>) {
+        // A session sets them once, when it opens.
+        let _ = self.views.set(views);
+    }
+
+    fn view(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
+        self.views.get()?.get(name)
     }
 
     /// Returns the error for a table that does not exist.
@@ -85,6 +103,9 @@ impl Namespace {
         if let Some(entry) = self.tables.get(name) {
             let provider: Arc<dyn TableProvider> = entry.provider.as_ref().map_err(copy)?.clone();
             return Ok(Some(provider));
+        }
+        if let Some(view) = self.view(name) {
+            return Ok(Some(Arc::clone(view)));
         }
         let Some((table, kind)) = name.rsplit_once('$') else { return Ok(None) };
         match MetadataKind::of_name(kind) {

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::ViewTable;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::from_datafusion;
 use crate::metadata_tables::{MetadataFunction, MetadataKind};
 use crate::namespace::{CATALOG, Namespace, SessionCatalog};
+use crate::views::VIEWS;
 
 /// Bytes of Parquet footers kept between the queries of a session.
 const FOOTER_CACHE_BYTES: usize = 64 << 20;
@@ -99,7 +102,21 @@ impl QuerySession {
         for kind in MetadataKind::ALL {
             context.register_udtf(kind.name(), Arc::new(MetadataFunction { kind, tables: Arc::clone(&tables) }));
         }
-        Ok(QuerySession { context, tables })
+        let session = QuerySession { context, tables };
+        session.tables.set_views(session.views().await?);
+        Ok(session)
+    }
+
+    /// Plans the views over tables that are there.
+    async fn views(&self) -> Result<BTreeMap<&'static str, Arc<dyn TableProvider>>> {
+        let mut views: BTreeMap<&'static str, Arc<dyn TableProvider>> = BTreeMap::new();
+        for view in VIEWS.iter().filter(|view| self.tables.can_query(view.table)) {
+            // A table that an older version made may lack columns: then there is no view until it is written again.
+            if let Ok(plan) = self.context.state().create_logical_plan(view.sql).await {
+                views.insert(view.name, Arc::new(ViewTable::new(plan, Some(view.sql.to_owned()))));
+            }
+        }
+        Ok(views)
     }
 
     /// Plans one `SELECT` (or `EXPLAIN`, `SHOW TABLES`, `DESCRIBE`) and starts it. Batches come as they are ready; dropping the
@@ -143,11 +160,9 @@ fn context(config: SessionConfig, settings: &SessionSettings, store: &Store) -> 
     Ok(SessionContext::new_with_state(state))
 }
 
-/// A context with the settings of a session, but without a warehouse: tables can be registered.
-#[cfg(test)]
-pub(crate) fn context_for_tests(settings: &SessionSettings, store: &Store) -> SessionContext {
-    let config = config(settings, "public").with_create_default_catalog_and_schema(true);
-    context(config, settings, store).expect("context")
+/// Makes a context with the settings of a session, but without a warehouse: tables can be read and registered.
+pub(crate) fn bare_context(settings: &SessionSettings, store: &Store) -> Result<SessionContext> {
+    context(config(settings, "public").with_create_default_catalog_and_schema(true), settings, store)
 }
 
 fn check_reads_only(statement: &Statement) -> Result<()> {

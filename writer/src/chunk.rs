@@ -41,6 +41,9 @@ pub struct Oversized {
 /// A last column that rows may have in memory: a number by which like events come together.
 pub(crate) const SHAPE: &str = "shape";
 
+/// A last column that decoded events may have in memory: the JSON object `context.userAgentData`.
+pub(crate) const CLIENT_HINTS: &str = "client_hints";
+
 /// The rows of one chunk.
 ///
 /// Text columns hold their UTF-8 as `Binary`. Long values (payload, properties, traits, context and what is left over) are
@@ -55,7 +58,8 @@ pub struct DecodedChunk {
     pub to: ShardPosition,
     /// Every event in, in stream order; columns of `TableKind::RawEvents` and the shape, by which a row group is ordered.
     pub raw: RecordBatch,
-    /// The events that passed their contract, in stream order, before deduplication; columns of `TableKind::Events`.
+    /// The events that passed their contract, in stream order, before deduplication; the first `DECODED_EVENT_COLUMNS`
+    /// columns of `TableKind::Events`, and the client hints.
     pub events: RecordBatch,
     /// xxh3-128 of `message_id`, one for each row of `events`.
     pub message_hashes: Vec<u128>,

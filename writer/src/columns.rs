@@ -1,10 +1,12 @@
-//! Reading a few columns of a Parquet file of ours: footer first, then only the bytes of these columns.
+//! Columns of rows: reading a few of them from a Parquet file of ours (footer first, then only their bytes), and adding
+//! some to rows in memory.
 
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use bytes::{Buf, Bytes};
 use icefold_catalog::Store;
 use icefold_catalog::store::explain;
@@ -62,6 +64,11 @@ impl ParquetFile {
         &self.uri
     }
 
+    /// Returns whether the file has the column `field_id`.
+    pub(crate) fn has(&self, field_id: i32) -> bool {
+        self.leaf(field_id).is_some()
+    }
+
     /// Returns the row groups in which column `field_id`, of whole numbers, reaches `least`, as far as is told.
     pub(crate) fn row_groups_reaching(&self, field_id: i32, least: i64) -> Vec<usize> {
         let Some(leaf) = self.leaf(field_id) else { return (0..self.metadata.num_row_groups()).collect() };
@@ -112,6 +119,19 @@ impl ParquetFile {
             })
             .collect()
     }
+}
+
+/// Returns rows with more columns behind theirs; what has no value may be null.
+///
+/// # Errors
+/// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the columns are of another length.
+pub(crate) fn extended(rows: RecordBatch, more: Vec<(&'static str, ArrayRef)>) -> Result<RecordBatch> {
+    let schema = rows.schema();
+    let added = more.iter().map(|(name, array)| Arc::new(Field::new(*name, array.data_type().clone(), true)));
+    let fields: Vec<FieldRef> = schema.fields().iter().cloned().chain(added).collect();
+    let columns = rows.columns().iter().cloned().chain(more.into_iter().map(|(_, array)| array)).collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+    RecordBatch::try_new(schema, columns).map_err(|e| Error::bug("added columns do not fit their rows").because(e))
 }
 
 /// Batches of the columns that were asked for.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use icefold_core::{Checkpoint, Counts};
 use serde::Serialize;
 
+use crate::fold::StateSizes;
+
 /// How far a run is. What is *read* may still be lost by a crash (and is then read again), what is *committed* is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct IngestProgress {
@@ -26,8 +28,10 @@ pub struct IngestProgress {
     pub file_bytes: u64,
     /// Latest arrival time among the committed rows, in microseconds since 1970: now minus this is the lag.
     pub newest_arrival_micros: Option<i64>,
-    /// Message ids that deduplication remembers.
-    pub dedup_ids: u64,
+    /// What is remembered of the stream.
+    pub state: StateSizes,
+    /// Kinds of enrichment data (device rules, geo database, reference data) that there should be and are not.
+    pub unavailable_enrichments: u64,
 }
 
 /// How a run ended.
@@ -49,6 +53,10 @@ pub struct IngestReport {
     pub nothing_new: bool,
     /// Where each table stands now.
     pub checkpoints: BTreeMap<&'static str, Checkpoint>,
+    /// Time of all worker threads in each stage, in nanoseconds.
+    pub stage_nanos: BTreeMap<&'static str, u64>,
+    /// What was remembered of the stream at the end.
+    pub state: StateSizes,
 }
 
 /// A number for a metrics endpoint.
@@ -64,7 +72,7 @@ pub struct Metric {
 
 impl IngestProgress {
     /// Returns the progress as metrics.
-    pub fn metrics(&self) -> [Metric; 11] {
+    pub fn metrics(&self) -> [Metric; 17] {
         let metric = |name, help, value| Metric { name, help, value };
         [
             metric("icefold_writer_read_bytes_total", "uncompressed bytes read and decoded", self.read_bytes),
@@ -81,7 +89,17 @@ impl IngestProgress {
             metric("icefold_writer_commits_total", "commits over all tables", self.commits),
             metric("icefold_writer_files_total", "data files committed", self.files),
             metric("icefold_writer_file_bytes_total", "bytes of the data files committed", self.file_bytes),
-            metric("icefold_writer_dedup_ids", "message ids that deduplication remembers", self.dedup_ids),
+            metric("icefold_writer_dedup_ids", "message ids that deduplication remembers", self.state.dedup_ids),
+            metric("icefold_writer_dedup_bytes", "memory of these ids", self.state.dedup_bytes),
+            metric("icefold_writer_sessions", "sessions that may still grow", self.state.sessions),
+            metric("icefold_writer_session_bytes", "memory of these sessions", self.state.session_bytes),
+            metric("icefold_writer_identified_devices", "devices whose person is known", self.state.identified_devices),
+            metric("icefold_writer_identity_bytes", "memory of these devices", self.state.identity_bytes),
+            metric(
+                "icefold_writer_unavailable_enrichments",
+                "kinds of enrichment data that there should be and are not",
+                self.unavailable_enrichments,
+            ),
         ]
     }
 }

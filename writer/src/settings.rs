@@ -6,6 +6,8 @@ use std::time::Duration;
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::fold::session::SessionSettings;
+
 /// How the writer batches, deduplicates and encodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +40,10 @@ pub struct Settings {
     pub dedup_window_seconds: u64,
     /// Most message ids that the hot window may hold. Default 16 million: at most 512 MB.
     pub dedup_max_ids: usize,
+    /// Most devices and earlier identities whose person may be remembered. Default 16 million: about 1.2 GB.
+    pub identity_max_devices: usize,
+    /// How events are cut into sessions.
+    pub sessions: SessionSettings,
 }
 
 impl Default for Settings {
@@ -54,6 +60,8 @@ impl Default for Settings {
             retry_seconds: 300,
             dedup_window_seconds: 2 * 60 * 60,
             dedup_max_ids: 16_000_000,
+            identity_max_devices: 16_000_000,
+            sessions: SessionSettings::default(),
         }
     }
 }
@@ -71,6 +79,7 @@ impl Settings {
             ("chunks_in_flight_per_core", self.chunks_in_flight_per_core as u64, 1),
             ("concurrent_uploads", self.concurrent_uploads as u64, 1),
             ("dedup_window_seconds", self.dedup_window_seconds, 1),
+            ("identity_max_devices", self.identity_max_devices as u64, 1),
             ("dedup_max_ids", self.dedup_max_ids as u64, 1),
         ];
         for (key, value, least) in at_least {
@@ -82,6 +91,15 @@ impl Settings {
             return Err(Error::invalid(format!(
                 "`compression_level` = {} is no level of zstd: set it to 1 (fast) up to 19 (small)",
                 self.compression_level
+            )));
+        }
+        self.sessions.validate()?;
+        let open = self.sessions.open_seconds;
+        if open > self.dedup_window_seconds {
+            return Err(Error::invalid(format!(
+                "`sessions.open_seconds` = {open} is longer than `dedup_window_seconds` = {}, for which events are \
+                 remembered: set it to that or less",
+                self.dedup_window_seconds
             )));
         }
         Ok(())

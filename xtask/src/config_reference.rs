@@ -12,9 +12,10 @@ const ROOTS: &[(&str, &str, &str)] = &[
     ("", "catalog/src/settings.rs", "Settings"),
     ("writer", "writer/src/settings.rs", "Settings"),
     ("decode", "writer/src/decode/settings.rs", "DecodeSettings"),
+    ("enrich", "writer/src/enrich/settings.rs", "EnrichSettings"),
 ];
 /// Files with structs that the roots refer to.
-const FILES: &[&str] = &["catalog/src/settings.rs", "writer/src/settings.rs"];
+const FILES: &[&str] = &["catalog/src/settings.rs", "writer/src/settings.rs", "writer/src/fold/session/settings.rs"];
 
 const HEAD: &str = "\
 # Settings

@@ -9,7 +9,7 @@ use icefold_writer::decode::InputFormat;
 
 use crate::arguments::{DemoArguments, Global};
 use crate::commands::ingest::{self, Request};
-use crate::commands::{quarantine, query, verify};
+use crate::commands::{explain, quarantine, query, verify};
 use crate::exit::Exit;
 use crate::figures;
 use crate::generate::{self, Compression, Destination, Expectation, Plan};
@@ -18,6 +18,8 @@ use crate::session::Session;
 /// 10,000 real lines of a public web server's access log of May 2015, published by Elastic in its `examples` repository
 /// under Apache-2.0.
 const REAL_LOG: &[u8] = include_bytes!("../../../integration/data/web-access-2015.log.gz");
+/// The countries of the log's addresses, from a public-domain database; integration/data/README.md tells which.
+const COUNTRIES: &[u8] = include_bytes!("../../../integration/data/web-access-2015-countries.mmdb");
 /// Where the demonstration lives unless told otherwise.
 const FOLDER: &str = "icefold-data/demo";
 /// What is ingested lies there, inside a local warehouse.
@@ -33,12 +35,23 @@ const TOP_PAGES: &str = "SELECT page_path, count(*) AS views, count(DISTINCT ip)
 const BY_DAY: &str = "SELECT CAST(date_trunc('day', event_time) AS DATE) AS day, count(*) AS events, \
                       count(DISTINCT coalesce(anonymous_id, user_id)) AS visitors FROM events \
                       GROUP BY 1 ORDER BY events DESC, day LIMIT 6";
+const BY_COUNTRY: &str = "SELECT geo_country, count(DISTINCT session_id) AS sessions, count(*) AS events FROM events \
+                          WHERE geo_country IS NOT NULL GROUP BY 1 ORDER BY sessions DESC, 1 LIMIT 5";
+const PEOPLE: &str = "SELECT CASE WHEN is_bot THEN 'bots' ELSE 'people' END AS who, device_class, count(*) AS sessions, \
+                      round(avg(pages), 1) AS pages, round(avg(duration_seconds)) AS seconds, \
+                      round(100.0 * count(*) FILTER (WHERE is_bounce) / count(*)) AS bounce_percent FROM sessions \
+                      GROUP BY 1, 2 ORDER BY sessions DESC, 2 LIMIT 6";
+const BROWSERS: &str = "SELECT browser_name, browser_os_name, count(DISTINCT session_id) AS sessions FROM events \
+                        WHERE NOT is_bot GROUP BY 1, 2 ORDER BY sessions DESC, 1, 2 LIMIT 5";
+const PERSONS: &str = "SELECT resolved_by, count(*) AS events, count(DISTINCT resolved_user_id) AS persons FROM events \
+                       WHERE segment LIKE 'events-%' GROUP BY 1 ORDER BY events DESC";
 const COUNT: &str = "SELECT count(*) AS events FROM events";
 
 /// Runs the command.
 pub(crate) fn run(global: &Global, arguments: &DemoArguments) -> Result<Exit> {
     let session = begin(global)?;
     let sources = Sources::prepare(&session, arguments.events)?;
+    let session = with_countries(global, session)?;
     session.block_on(show(&session, &sources))
 }
 
@@ -51,6 +64,23 @@ fn begin(global: &Global) -> Result<Session> {
     Session::begin(global, vec![("warehouse", format!("./{FOLDER}"), "demo")])
 }
 
+/// The demonstration brings a small geo database, unless one is named.
+fn with_countries(global: &Global, session: Session) -> Result<Session> {
+    if !session.config.is_default("enrich.geo_database") {
+        return Ok(session);
+    }
+    let file = sources_folder(&session)?.join("countries.mmdb");
+    fs::write(&file, COUNTRIES).map_err(|e| refused(e, &file))?;
+    let warehouse = session.settings().catalog.warehouse.clone();
+    let geo = ("enrich.geo_database", file.display().to_string(), "demo");
+    Session::begin(global, vec![("warehouse", warehouse, "demo"), geo])
+}
+
+fn sources_folder(session: &Session) -> Result<PathBuf> {
+    let warehouse = icefold_catalog::store::local_path(&session.settings().catalog.warehouse)?;
+    Ok(warehouse.unwrap_or_else(|| PathBuf::from(FOLDER)).join(SOURCES))
+}
+
 /// The files that are ingested.
 struct Sources {
     log: PathBuf,
@@ -61,8 +91,7 @@ struct Sources {
 impl Sources {
     /// Writes the files, unless an earlier run has: what was ingested must not change.
     fn prepare(session: &Session, events: u64) -> Result<Sources> {
-        let warehouse = icefold_catalog::store::local_path(&session.settings().catalog.warehouse)?;
-        let folder = warehouse.unwrap_or_else(|| PathBuf::from(FOLDER)).join(SOURCES);
+        let folder = sources_folder(session)?;
         let log = folder.join("web");
         fs::create_dir_all(&log).map_err(|e| refused(e, &log))?;
         let file = log.join("web-access-2015.log.gz");
@@ -112,6 +141,12 @@ async fn show(session: &Session, sources: &Sources) -> Result<Exit> {
     steps.title("Questions");
     steps.query(TOP_PAGES, None).await?;
     steps.query(BY_DAY, None).await?;
+
+    steps.title("Who, where, on what, in which session: enriched while it was folded");
+    for question in [BY_COUNTRY, PEOPLE, BROWSERS, PERSONS] {
+        steps.query(question, None).await?;
+    }
+    steps.explain().await?;
 
     steps.title("What did not pass, grouped by the same mistake");
     steps.print(&quarantine::summary_text(&quarantine::groups(session, 8).await?))?;
@@ -173,6 +208,17 @@ impl Narrator<'_> {
             self.print(&format!("{shard} up to {}\n", position.next))?;
         }
         Ok(())
+    }
+
+    /// Explains the first event of the log.
+    async fn explain(&self) -> Result<()> {
+        let warehouse = self.session.warehouse().await?;
+        let tables = query::open(self.session, &warehouse, Default::default()).await?;
+        let first = "SELECT message_id FROM events ORDER BY segment LIKE 'events-%', source_offset LIMIT 1";
+        let found = query::objects(&query::rows(&tables, first).await?)?;
+        let Some(id) = found.first().and_then(|row| row["message_id"].as_str()) else { return Ok(()) };
+        self.say(&format!("icefold explain --event-id {id}"));
+        self.print(&explain::text(&explain::explain(self.session, &warehouse, id).await?))
     }
 
     /// Compares the tables with what the generator has promised.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::arguments::{self, IngestArguments};
 use crate::config::FAIL_POINT_VARIABLE;
+use crate::enrichment;
 use crate::exit::Exit;
 use crate::figures;
 use crate::process;
@@ -95,6 +96,8 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     let (decode, format) = (session.settings().decode.clone(), request.format);
     let (told, progress) = watch::channel(IngestProgress::default());
     let make_decoder = move || Decoder::new(decode.clone(), format);
+    let loaded = enrichment::load(session, warehouse).await?;
+    let ingest = ingest.enrichment(loaded.enrichment.clone());
     let ingest = ingest.progress(told).fail_points(fail_points()?).decoder(make_decoder);
     let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
     let ended = ingest.run().await;

@@ -48,12 +48,16 @@ pub(crate) async fn open(
     warehouse: &Warehouse,
     pinned: BTreeMap<String, i64>,
 ) -> Result<QuerySession> {
-    let settings = SessionSettings {
-        target_partitions: session.settings().writer.workers(),
-        pinned,
-        ..SessionSettings::default()
-    };
-    QuerySession::open(warehouse, settings).await
+    let target_partitions = session.settings().writer.workers();
+    QuerySession::open(warehouse, SessionSettings { target_partitions, pinned, ..SessionSettings::default() }).await
+}
+
+/// Opens the tables as they are now for queries on so many cores.
+///
+/// # Errors
+/// As [`QuerySession::open`].
+pub(crate) async fn open_with(target_partitions: usize, warehouse: &Warehouse) -> Result<QuerySession> {
+    QuerySession::open(warehouse, SessionSettings { target_partitions, ..SessionSettings::default() }).await
 }
 
 /// Runs a query to its end.
@@ -80,6 +84,24 @@ pub(crate) fn cell(batches: &[RecordBatch], column: usize) -> Result<u64> {
     let batch = batches.iter().find(|batch| batch.num_rows() == 1);
     let count = batch.and_then(|batch| Some(batch.column(column).as_primitive_opt::<Int64Type>()?.value(0)));
     count.and_then(|count| u64::try_from(count).ok()).ok_or_else(|| Error::bug("a count came back as something else"))
+}
+
+/// Returns a small result as JSON objects, nulls included.
+///
+/// # Errors
+/// `InvalidInput` for a type that has no JSON form.
+pub(crate) fn objects(batches: &[RecordBatch]) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
+    let mut text = Vec::new();
+    let mut writer = arrow::json::WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, arrow::json::writer::LineDelimited>(&mut text);
+    for batch in batches {
+        writer.write(batch).map_err(unprintable)?;
+    }
+    writer.finish().map_err(unprintable)?;
+    drop(writer);
+    let lines = serde_json::Deserializer::from_slice(&text).into_iter();
+    lines.collect::<serde_json::Result<_>>().map_err(|e| Error::bug("a row has no JSON form").because(e))
 }
 
 /// Returns a small result as a table for people.

@@ -1,7 +1,7 @@
 //! `icefold verify`: invariants W1, W2, T1, T2 and K3 on the real tables, from metadata and from the rows themselves.
 
 use icefold_catalog::verify::{self, Check};
-use icefold_catalog::{LoadedTable, Warehouse};
+use icefold_catalog::{Progress, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{Invariant, Result};
 use icefold_sql::QuerySession;
@@ -14,6 +14,9 @@ use crate::session::Session;
 
 /// What identifies a row in every table: its place in the stream.
 const PLACE: &str = "shard, segment, source_offset, sub_offset";
+
+/// A row of `identities` also by its device: an alias call shows two.
+const SIGHTING: &str = "shard, segment, source_offset, sub_offset, known_id";
 
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &VerifyArguments) -> Result<Exit> {
@@ -56,14 +59,21 @@ async fn row_checks(session: &Session, warehouse: &Warehouse, names: &[String]) 
     }
     if own.len() == TableKind::ALL.len() {
         checks.push(every_row_was_received(&tables).await?);
-        checks.extend(positions_account_for_rows(&tables, warehouse).await?);
+        let own = Own::load(warehouse).await?;
+        // Where others have deleted rows, what is left does not add up, and need not.
+        if !own.changed_by_others {
+            checks.push(sessions_are_numbered_without_gaps(&tables).await?);
+            checks.push(sightings_are_of_accepted_calls(&tables).await?);
+            checks.extend(positions_account_for_rows(&tables, &own).await?);
+        }
     }
     Ok(checks)
 }
 
 async fn places_are_unique(tables: &QuerySession, table: &str) -> Result<Check> {
     let rows = query::number(tables, &format!("SELECT count(*) FROM {table}")).await?;
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {PLACE} HAVING count(*) > 1)");
+    let identity = if table == TableKind::Identities.name() { SIGHTING } else { PLACE };
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {identity} HAVING count(*) > 1)");
     let doubled = query::number(tables, &sql).await?;
     let broken =
         (doubled > 0).then(|| format!("{} places in the stream have more than one row", figures::count(doubled)));
@@ -84,24 +94,54 @@ async fn every_row_was_received(tables: &QuerySession) -> Result<Check> {
     Ok(check(Invariant::W1, "events", rows, "each received, none both accepted and quarantined", broken))
 }
 
+/// Event numbers of a session are 1, 2, 3 and so on, each once: no event was folded twice or left out.
+async fn sessions_are_numbered_without_gaps(tables: &QuerySession) -> Result<Check> {
+    let rows = query::number(tables, "SELECT count(*) FROM events WHERE session_id IS NOT NULL").await?;
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM events WHERE session_id IS NOT NULL GROUP BY session_id \
+               HAVING max(session_event_number) <> count(*) OR count(DISTINCT session_event_number) <> count(*))";
+    let gaps = query::number(tables, sql).await?;
+    let broken = (gaps > 0).then(|| format!("{} sessions have gaps or repeated numbers", figures::count(gaps)));
+    Ok(check(Invariant::W1, "events", rows, "each numbered once in its session", broken))
+}
+
+/// Every row of `identities` comes from a call that was accepted.
+async fn sightings_are_of_accepted_calls(tables: &QuerySession) -> Result<Check> {
+    let rows = query::number(tables, "SELECT count(*) FROM identities").await?;
+    let sql = format!(
+        "SELECT count(*) FROM identities LEFT ANTI JOIN (SELECT {PLACE} FROM events WHERE event_type IN ('identify', \
+         'alias')) AS calls USING ({PLACE})"
+    );
+    let strays = query::number(tables, &sql).await?;
+    let broken = (strays > 0).then(|| format!("{} rows are of no accepted call", figures::count(strays)));
+    Ok(check(Invariant::W1, "identities", rows, "each of an accepted call", broken))
+}
+
+/// How far icefold's own tables are, and whether only icefold has written them.
+struct Own {
+    progress: Vec<Progress>,
+    changed_by_others: bool,
+}
+
+impl Own {
+    async fn load(warehouse: &Warehouse) -> Result<Self> {
+        let (mut progress, mut changed_by_others) = (Vec::new(), false);
+        for kind in TableKind::ALL {
+            let table = warehouse.load(kind.name()).await?;
+            let is_ours = |s: &iceberg::spec::SnapshotRef| {
+                icefold_catalog::lineage::summary(s, icefold_catalog::keys::COMMIT_ID).is_some()
+            };
+            let stands = table.progress().await?;
+            changed_by_others |= stands.changed_by_others || !table.metadata().snapshots().all(is_ours);
+            progress.push(stands);
+        }
+        Ok(Own { progress, changed_by_others })
+    }
+}
+
 /// Where the tables stand at the same position, what came in is what was accepted, left out or quarantined.
-async fn positions_account_for_rows(tables: &QuerySession, warehouse: &Warehouse) -> Result<Option<Check>> {
-    let mut loaded: Vec<LoadedTable> = Vec::new();
-    for kind in TableKind::ALL {
-        loaded.push(warehouse.load(kind.name()).await?);
-    }
-    let mut progress = Vec::new();
-    for table in &loaded {
-        progress.push(table.progress().await?);
-    }
-    let changed_by_others = loaded.iter().any(|table| {
-        let is_ours = |s: &iceberg::spec::SnapshotRef| {
-            icefold_catalog::lineage::summary(s, icefold_catalog::keys::COMMIT_ID).is_some()
-        };
-        !table.metadata().snapshots().all(is_ours)
-    });
-    let changed_by_others = changed_by_others || progress.iter().any(|p| p.changed_by_others);
-    if changed_by_others || progress.iter().any(|p| p.checkpoint != progress[0].checkpoint) {
+async fn positions_account_for_rows(tables: &QuerySession, own: &Own) -> Result<Option<Check>> {
+    let progress = &own.progress;
+    if progress.iter().any(|p| p.checkpoint != progress[0].checkpoint) {
         return Ok(None);
     }
     let duplicates = progress[0].totals.duplicate;

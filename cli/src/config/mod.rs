@@ -16,6 +16,7 @@ use std::path::Path;
 
 use icefold_core::{Error, Result};
 use icefold_writer::decode::DecodeSettings;
+use icefold_writer::enrich::settings::EnrichSettings;
 use serde_json::Value;
 
 use layers::Layers;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) writer: icefold_writer::Settings,
     /// Limits of the decoder.
     pub(crate) decode: DecodeSettings,
+    /// What events are enriched with.
+    pub(crate) enrich: EnrichSettings,
 }
 
 /// The settings in force, and where each value comes from.
@@ -88,6 +91,7 @@ pub(crate) fn load(
     settings.catalog.validate()?;
     settings.writer.validate()?;
     settings.decode.validate()?;
+    settings.enrich.validate()?;
     Ok(Config { settings, layers })
 }
 
@@ -97,6 +101,7 @@ fn defaults() -> Result<Value> {
     if let Value::Object(keys) = &mut tree {
         keys.insert("writer".to_owned(), self::tree(&icefold_writer::Settings::default())?);
         keys.insert("decode".to_owned(), self::tree(&DecodeSettings::default())?);
+        keys.insert("enrich".to_owned(), self::tree(&EnrichSettings::default())?);
     }
     Ok(tree)
 }
@@ -107,12 +112,13 @@ fn tree(settings: &impl serde::Serialize) -> Result<Value> {
 
 fn settings(mut tree: Value) -> Result<Settings> {
     let mut section = |name| tree.as_object_mut().and_then(|keys| keys.remove(name)).unwrap_or_default();
-    let (writer, decode) = (section("writer"), section("decode"));
+    let (writer, decode, enrich) = (section("writer"), section("decode"), section("enrich"));
     let refused = |e: serde_json::Error| Error::invalid(format!("a setting is refused: {e}"));
     Ok(Settings {
         catalog: serde_json::from_value(tree).map_err(refused)?,
         writer: serde_json::from_value(writer).map_err(refused)?,
         decode: serde_json::from_value(decode).map_err(refused)?,
+        enrich: serde_json::from_value(enrich).map_err(refused)?,
     })
 }
 

@@ -164,6 +164,7 @@ fn write(line: &LogLine<'_>, message_id: &str, columns: &mut EventColumns) {
     columns.traits.push_null();
     columns.context.push_null();
     columns.extra.push_null();
+    columns.client_hints.push_null();
 }
 
 /// Writes what has no column of its own, as a JSON object. A request that could not be taken apart is kept whole.

@@ -32,12 +32,16 @@ pub(super) struct Leftover {
 pub(super) struct Event {
     pub(super) fields: Fields,
     pub(super) leftovers: Vec<Leftover>,
+    /// `context.userAgentData`, which is a leftover too.
+    pub(super) client_hints: Option<Span>,
     /// A key that stands twice; reading goes on behind it, so that later keys are known too.
     pub(super) duplicate: Option<Fault>,
 }
 
 /// Name of the key that makes a record a batch.
 pub(super) const BATCH: &[u8] = b"batch";
+/// Name of the key of the context that holds what a browser tells beside its user agent.
+const CLIENT_HINTS: &[u8] = b"userAgentData";
 /// The one key beside context and times that a batch hands down to its events.
 const INTEGRATIONS: &[u8] = b"integrations";
 
@@ -47,6 +51,7 @@ impl Event {
         self.fields.clear();
         self.leftovers.clear();
         self.leftovers.shrink_to(KEPT_LEFTOVERS);
+        self.client_hints = None;
         self.duplicate = None;
     }
 
@@ -137,6 +142,9 @@ impl Event {
 
     fn leftover(&mut self, scanner: &mut Scanner<'_>, key: Value, parent: Option<Field>, depth: u32) -> Scan<()> {
         let value = scanner.value(depth)?;
+        if parent == Some(Field::Context) && key.span.of(scanner.bytes) == CLIENT_HINTS && value.kind == Kind::Object {
+            self.client_hints = Some(value.span);
+        }
         self.leftovers.push(Leftover { parent, key, value });
         Ok(())
     }
@@ -173,6 +181,9 @@ impl Event {
         let own: HashSet<_> = self.leftovers.iter().map(|l| l.identity(bytes)).collect();
         let missing = batch.leftovers.iter().filter(|theirs| !own.contains(&theirs.identity(bytes)));
         self.leftovers.extend(missing);
+        if self.client_hints.is_none() {
+            self.client_hints = self.leftovers.iter().find_map(|leftover| leftover.client_hints(bytes));
+        }
     }
 }
 
@@ -181,6 +192,12 @@ impl Leftover {
     fn sketch(&self, bytes: &[u8]) -> u64 {
         let parent = self.parent.map_or(0, |field| field as u64 + 1);
         xxh3_64_with_seed(self.key.span.of(bytes), parent)
+    }
+
+    /// Returns the value if it is the client hints.
+    fn client_hints(&self, bytes: &[u8]) -> Option<Span> {
+        let is_hints = self.identity(bytes) == (Some(Field::Context), Cow::Borrowed(CLIENT_HINTS));
+        (is_hints && self.value.kind == Kind::Object).then_some(self.value.span)
     }
 
     /// Returns what no two members of an event share.

@@ -36,6 +36,8 @@ pub(super) struct EventColumns {
     pub(super) traits: ViewColumn,
     pub(super) context: ViewColumn,
     pub(super) extra: ViewColumn,
+    /// Not of the table: what enrichment reads.
+    pub(super) client_hints: ViewColumn,
 }
 
 /// Where the next event's keys begin.
@@ -85,7 +87,7 @@ impl EventColumns {
         }
     }
 
-    /// Returns the columns in order and leaves empty ones. `chunk` are the bytes that were decoded.
+    /// Returns the columns in order, without the client hints, and leaves empty ones. `chunk` are the bytes that were decoded.
     pub(super) fn finish(&mut self, chunk: &Bytes) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::with_capacity(CONTEXT_TEXTS + 24);
         for text in [&mut self.message_id, &mut self.event_type, &mut self.event_name] {

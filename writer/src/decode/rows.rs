@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use icefold_core::tables::TableKind;
+use icefold_core::tables::{DECODED_EVENT_COLUMNS, TableKind};
 use icefold_core::{Error, Result};
 
 use super::columns::{BinaryColumn, IntColumn, LongColumn, ShapeColumn, TextColumn, TimeColumn, ViewColumn};
 use super::event_columns::EventColumns;
 use super::scanner::Span;
 use super::violation::Violation;
-use crate::chunk::{Chunk, DecodedChunk, SHAPE};
+use crate::chunk::{CLIENT_HINTS, Chunk, DecodedChunk, SHAPE};
 
 /// Where an event comes from, and its bytes.
 #[derive(Debug, Clone, Copy)]
@@ -203,8 +203,14 @@ impl Rows {
             quarantine: QuarantineColumns::default(),
             hashes: Vec::new(),
             schemas: [
-                with_shape(&in_memory(&TableKind::RawEvents.arrow_schema()?, &["payload"])),
-                in_memory(&TableKind::Events.arrow_schema()?, &["properties", "traits", "context", "extra"]),
+                with(
+                    Field::new(SHAPE, DataType::UInt32, false),
+                    &in_memory(&TableKind::RawEvents.arrow_schema()?, &["payload"]),
+                ),
+                with(
+                    Field::new(CLIENT_HINTS, DataType::BinaryView, true),
+                    &in_memory(&decoded_events()?, &["properties", "traits", "context", "extra"]),
+                ),
                 // Few rows: they are copied, so that they do not keep their chunks in memory.
                 in_memory(&TableKind::Quarantine.arrow_schema()?, &[]),
             ],
@@ -234,6 +240,7 @@ impl Rows {
         let mut events = self.events.finish(&chunk.bytes)?;
         events.push(constant(contract, accepted)?);
         events.extend(self.events_provenance.finish(chunk)?);
+        events.push(self.events.client_hints.finish(&chunk.bytes)?);
         let hashes = std::mem::replace(&mut self.hashes, Vec::with_capacity(accepted + accepted / 10));
         let [raw_schema, events_schema, quarantine_schema] = &self.schemas;
         Ok(DecodedChunk {
@@ -253,6 +260,13 @@ fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         .map_err(|e| Error::bug("the decoder's columns are not those of the table").because(e))
 }
 
+/// Returns the columns of `events` that are decoded; enrichment adds the others.
+fn decoded_events() -> Result<SchemaRef> {
+    let events = TableKind::Events.arrow_schema()?;
+    let decoded = events.fields().iter().take(DECODED_EVENT_COLUMNS).cloned().collect::<Vec<_>>();
+    Ok(Arc::new(Schema::new_with_metadata(decoded, events.metadata().clone())))
+}
+
 /// Returns the schema of the rows in memory: text as bytes, and the columns `views` as views.
 fn in_memory(schema: &SchemaRef, views: &[&str]) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
@@ -269,8 +283,8 @@ fn retyped(field: &Field, kind: DataType) -> FieldRef {
     Arc::new(field.clone().with_data_type(kind))
 }
 
-fn with_shape(schema: &SchemaRef) -> SchemaRef {
-    let shape = Arc::new(Field::new(SHAPE, DataType::UInt32, false));
-    let fields = schema.fields().iter().cloned().chain([shape]);
+/// Returns a schema with one more column, which is in memory alone.
+fn with(column: Field, schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().cloned().chain([Arc::new(column)]);
     Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }

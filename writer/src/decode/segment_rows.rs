@@ -41,6 +41,10 @@ pub(super) fn write_event(
     push_object(&mut columns.traits, bytes, fields.get(Field::Traits));
     push_context(&mut columns.context, bytes, &event.leftovers);
     push_extra(&mut columns.extra, bytes, event, accepted.call);
+    match event.client_hints {
+        Some(hints) => columns.client_hints.push_piece(bytes, hints),
+        None => columns.client_hints.push_null(),
+    }
 }
 
 /// Adds a string, or an integer's decimal text; null when there is neither.

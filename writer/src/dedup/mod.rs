@@ -1,18 +1,22 @@
 //! Exact deduplication inside a hot window of arrival time.
 //!
-//! The rule, per shard (only inside a shard the stream has an order, and a device's events share a shard):
+//! The rule:
 //!
-//! > The *watermark* is the latest arrival among the events accepted so far. An event is a **duplicate** if and only if
-//! > an event accepted earlier has the same `messageId` and arrived not before watermark minus window.
+//! > The *watermark* of a shard is the latest arrival among its events accepted so far. An event is a **duplicate** if and
+//! > only if an event accepted earlier has the same `messageId` and arrived not before the watermark of the event's shard
+//! > minus window. An earlier event of *another* shard counts only if it also arrived not before the latest watermark of
+//! > all shards minus window.
 //!
-//! Times are whole seconds, `messageId`s are compared by their 128-bit xxh3 hash. Since only accepted events count, the
-//! state is a function of the rows of `events`; `rebuild` makes it from the table as it stands at the checkpoint, and a
-//! stream cut anywhere is decided like one that was never cut.
+//! A device's events share a shard, so repeats do, until the stream is resharded: then the repeat comes through another
+//! shard, soon, which is what the last sentence is for. It also bounds what a run must know of shards that it does not read.
+//!
+//! Times are whole seconds, `messageId`s are compared by 120 bits of their xxh3 hash. Since only accepted events count, the
+//! state is a function of the rows of `events`; [`rebuild`](crate::fold) makes it from the table as it stands at the
+//! checkpoint, and a stream cut anywhere is decided like one that was never cut.
 //!
 //! An id costs 25 to 32 bytes, 25 to 32 MB for a million (`dedup_max_ids` is the ceiling; reaching it stops the run
 //! with an error, since going on would let duplicates through in silence).
 
-mod rebuild;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -20,113 +24,169 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use arrow::array::BooleanArray;
-use arrow::buffer::BooleanBuffer;
 use icefold_core::{Error, ErrorKind, Result, ShardId};
 
-pub use rebuild::rebuild;
-use slots::Slots;
+use slots::{Sighting, Slots};
 
 /// How much of the window must pass until ids are searched for forgotten ones again, as a fraction: the ceiling is
 /// checked against what is stored, so up to this share of the window more than the live ids may count.
 const SWEEPS_PER_WINDOW: u32 = 64;
 
-/// Which events were accepted inside the hot window, for every shard of a run.
+/// Most shards of a run.
+const MAX_SHARDS: usize = u16::MAX as usize;
+
+/// Number of all shards that the run does not read.
+const OTHER_SHARDS: u16 = 0;
+
+/// Which events were accepted inside the hot window.
 #[derive(Debug)]
 pub struct Dedup {
     window_seconds: u32,
     max_ids: usize,
-    shards: HashMap<ShardId, HotWindow>,
-    stored: usize,
-}
-
-#[derive(Debug)]
-struct HotWindow {
     slots: Slots,
-    /// The latest arrival of an accepted event; 0 before the first.
-    watermark: u32,
-    /// The horizon when forgotten ids were last searched for.
-    swept: u32,
+    /// Numbers of the shards, from 1.
+    numbers: HashMap<ShardId, u16>,
+    /// By the shard's number, the first second that still counts; 0 before the first event.
+    horizons: Vec<u32>,
+    /// Sum of the horizons when forgotten ids were last searched for.
+    swept: u64,
 }
 
-/// What became of the events of a chunk.
-#[derive(Debug, Clone)]
-pub struct Decisions {
-    /// Number of duplicates.
-    pub duplicates: usize,
-    /// True for every accepted event; `None` when all of them were accepted.
-    pub accepted: Option<BooleanArray>,
-}
+/// A shard of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShardNumber(u16);
 
 impl Dedup {
     /// Makes an empty state that holds at most `max_ids` ids.
     pub fn new(window: Duration, max_ids: usize) -> Self {
         let window_seconds = u32::try_from(window.as_secs()).unwrap_or(u32::MAX);
-        Dedup { window_seconds, max_ids, shards: HashMap::new(), stored: 0 }
+        let (numbers, horizons) = (HashMap::new(), vec![0]);
+        Dedup { window_seconds, max_ids, slots: Slots::new(), numbers, horizons, swept: 0 }
     }
 
-    /// Decides the events of a chunk in their order, and remembers the accepted ones.
+    /// Decides the events of a chunk in their order, and remembers the accepted ones: returns true for each of these.
     ///
     /// `arrival_micros` holds the arrival time of each event, in microseconds since 1970.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] when more ids would have to be remembered than allowed; the state is then of no use.
-    pub fn decide(&mut self, shard: &ShardId, hashes: &[u128], arrival_micros: &[i64]) -> Result<Decisions> {
+    pub fn decide(&mut self, shard: &ShardId, hashes: &[u128], arrival_micros: &[i64]) -> Result<Vec<bool>> {
         debug_assert_eq!(hashes.len(), arrival_micros.len(), "one arrival for each hash");
-        let window_seconds = self.window_seconds;
-        let hot = self.shards.entry(shard.clone()).or_insert_with(HotWindow::new);
-        let before = hot.slots.stored();
-        let mut duplicates = Vec::new();
-        for (row, (hash, micros)) in hashes.iter().zip(arrival_micros).enumerate() {
-            if hot.slots.seen_since(*hash, hot.horizon(window_seconds)).is_some() {
-                duplicates.push(row);
-            } else {
-                hot.accept(*hash, second_of(*micros), window_seconds);
-            }
-        }
-        self.stored = self.stored + hot.slots.stored() - before;
+        let shard = self.shard(shard)?;
+        let decisions = hashes.iter().zip(arrival_micros).map(|(hash, micros)| self.accepts(shard, *hash, *micros));
+        let decisions = decisions.collect();
         self.keep_below_ceiling()?;
-        Ok(Decisions::new(hashes.len(), &duplicates))
+        Ok(decisions)
     }
 
-    /// Remembers an event that was accepted earlier. The order of calls does not matter, as long as
-    /// [`Dedup::decide`] is called after all of them.
+    /// Decides one event, and remembers it if it is accepted. [`Dedup::keep_below_ceiling`] is to be called now and then.
+    #[inline]
+    pub(crate) fn accepts(&mut self, shard: ShardNumber, hash: u128, arrival_micros: i64) -> bool {
+        let duplicate = self.slots.last_seen(hash).is_some_and(|seen| self.counts(seen, shard.0));
+        if !duplicate {
+            self.accept(hash, Sighting { second: second_of(arrival_micros), shard: shard.0 });
+        }
+        !duplicate
+    }
+
+    /// Returns the earliest arrival, in microseconds since 1970, that counts in a shard now.
+    #[inline]
+    pub(crate) fn horizon_of(&self, shard: ShardNumber) -> i64 {
+        micros_of(self.horizons[usize::from(shard.0)])
+    }
+
+    /// Remembers an event that was accepted earlier; `None` is a shard that the run does not read. The order of calls does
+    /// not matter, as long as [`Dedup::decide`] is called after all of them.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] when more ids would have to be remembered than allowed.
-    pub fn remember(&mut self, shard: &ShardId, hash: u128, arrival_micros: i64) -> Result<()> {
-        let hot = self.shards.entry(shard.clone()).or_insert_with(HotWindow::new);
-        let before = hot.slots.stored();
-        hot.accept(hash, second_of(arrival_micros), self.window_seconds);
-        self.stored = self.stored + hot.slots.stored() - before;
+    pub fn remember(&mut self, shard: Option<&ShardId>, hash: u128, arrival_micros: i64) -> Result<()> {
+        let ShardNumber(shard) = shard.map_or(Ok(ShardNumber(OTHER_SHARDS)), |shard| self.shard(shard))?;
+        self.accept(hash, Sighting { second: second_of(arrival_micros), shard });
         self.keep_below_ceiling()
     }
 
-    /// Returns the earliest arrival, in microseconds since 1970, that an id of `shard` can have and still count;
+    /// Returns the earliest arrival, in microseconds since 1970, that an event of `shard` can have and still count there;
     /// `None` when the shard has no accepted event.
     pub fn horizon_micros(&self, shard: &ShardId) -> Option<i64> {
-        self.shards.get(shard).map(|hot| i64::from(hot.horizon(self.window_seconds)) * 1_000_000)
+        let number = self.numbers.get(shard)?;
+        Some(micros_of(self.horizons[usize::from(*number)])).filter(|micros| *micros > 0)
+    }
+
+    /// Returns the earliest arrival, in microseconds since 1970, that an event can have and still count in every shard; 0
+    /// before the first event.
+    pub fn common_horizon_micros(&self) -> i64 {
+        micros_of(self.horizons[usize::from(OTHER_SHARDS)])
+    }
+
+    /// Returns the earliest arrival, in microseconds since 1970, that counts in any shard that has an accepted event.
+    pub(crate) fn least_horizon_micros(&self) -> i64 {
+        let own = self.horizons[1..].iter().copied().filter(|horizon| *horizon > 0).min();
+        micros_of(own.unwrap_or(self.horizons[usize::from(OTHER_SHARDS)]))
     }
 
     /// Returns how many ids are stored.
     pub fn stored_ids(&self) -> usize {
-        self.stored
+        self.slots.stored()
     }
 
     /// Returns the memory of the stored ids in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.shards.values().map(|hot| hot.slots.memory_bytes()).sum()
+        self.slots.memory_bytes()
     }
 
-    fn keep_below_ceiling(&mut self) -> Result<()> {
-        if self.stored <= self.max_ids {
+    /// Returns the number of a shard.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when there are too many.
+    pub(crate) fn shard(&mut self, shard: &ShardId) -> Result<ShardNumber> {
+        if let Some(number) = self.numbers.get(shard) {
+            return Ok(ShardNumber(*number));
+        }
+        let number = self.horizons.len();
+        if number > MAX_SHARDS {
+            let message = format!("a run reads at most {MAX_SHARDS} sources: split them among several runs");
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        self.horizons.push(0);
+        self.numbers.insert(shard.clone(), number as u16);
+        Ok(ShardNumber(number as u16))
+    }
+
+    /// Returns whether an earlier event makes one of `shard` a duplicate.
+    #[inline]
+    fn counts(&self, seen: Sighting, shard: u16) -> bool {
+        let since = |shard: u16| seen.second >= self.horizons[usize::from(shard)];
+        since(shard) && (seen.shard == shard || since(OTHER_SHARDS))
+    }
+
+    #[inline]
+    fn accept(&mut self, hash: u128, sighting: Sighting) {
+        let horizon = sighting.second.saturating_sub(self.window_seconds);
+        for shard in [sighting.shard, OTHER_SHARDS] {
+            let own = &mut self.horizons[usize::from(shard)];
+            *own = horizon.max(*own);
+        }
+        // A horizon never goes back, so what lies before it now will never count.
+        if sighting.second >= self.horizons[usize::from(sighting.shard)] {
+            self.slots.note(hash, sighting, &self.horizons);
+        }
+    }
+
+    /// Forgets what does not count any more, if too much is stored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when more ids would have to be remembered than allowed; the state is then of no use.
+    pub(crate) fn keep_below_ceiling(&mut self) -> Result<()> {
+        if self.slots.stored() <= self.max_ids {
             return Ok(());
         }
-        for hot in self.shards.values_mut() {
-            hot.sweep(self.window_seconds);
+        let horizons = self.horizons.iter().copied().map(u64::from).sum::<u64>();
+        if horizons - self.swept > u64::from(self.window_seconds / SWEEPS_PER_WINDOW) {
+            self.slots.forget(&self.horizons);
+            self.swept = horizons;
         }
-        self.stored = self.shards.values().map(|hot| hot.slots.stored()).sum();
-        if self.stored <= self.max_ids {
+        if self.slots.stored() <= self.max_ids {
             return Ok(());
         }
         Err(Error::new(
@@ -140,42 +200,8 @@ impl Dedup {
     }
 }
 
-impl HotWindow {
-    fn new() -> Self {
-        HotWindow { slots: Slots::new(), watermark: 0, swept: 0 }
-    }
-
-    /// The first second that still counts.
-    fn horizon(&self, window_seconds: u32) -> u32 {
-        self.watermark.saturating_sub(window_seconds)
-    }
-
-    fn accept(&mut self, hash: u128, second: u32, window_seconds: u32) {
-        self.watermark = self.watermark.max(second);
-        let horizon = self.horizon(window_seconds);
-        // The watermark never goes back, so what lies before the horizon now will never count.
-        if second >= horizon {
-            self.slots.note(hash, second, horizon);
-        }
-    }
-
-    fn sweep(&mut self, window_seconds: u32) {
-        let horizon = self.horizon(window_seconds);
-        if horizon - self.swept > window_seconds / SWEEPS_PER_WINDOW {
-            self.slots.forget(horizon);
-            self.swept = horizon;
-        }
-    }
-}
-
-impl Decisions {
-    fn new(rows: usize, duplicates: &[usize]) -> Self {
-        let accepted = (!duplicates.is_empty()).then(|| {
-            let mut next = duplicates.iter().peekable();
-            BooleanArray::from(BooleanBuffer::collect_bool(rows, |row| next.next_if(|d| **d == row).is_none()))
-        });
-        Decisions { duplicates: duplicates.len(), accepted }
-    }
+fn micros_of(second: u32) -> i64 {
+    i64::from(second) * 1_000_000
 }
 
 /// Whole seconds since 1970; what a `u32` cannot hold is moved to its ends, and 0 is kept free.

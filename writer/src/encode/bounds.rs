@@ -53,6 +53,7 @@ impl Bounds {
         match (self, kind) {
             (Bounds::Numbers(min, max), ColumnType::Int) => (int(*min), int(*max)),
             (Bounds::Numbers(min, max), ColumnType::Long) => (Some(Datum::long(*min)), Some(Datum::long(*max))),
+            (Bounds::Numbers(min, max), ColumnType::Date) => (date(*min), date(*max)),
             (Bounds::Numbers(min, max), ColumnType::Timestamp) => {
                 (Some(Datum::timestamptz_micros(*min)), Some(Datum::timestamptz_micros(*max)))
             }
@@ -79,6 +80,10 @@ fn numbers(min: Option<impl Into<i64>>, max: Option<impl Into<i64>>) -> Bounds {
 
 fn int(value: i64) -> Option<Datum> {
     i32::try_from(value).ok().map(Datum::int)
+}
+
+fn date(day: i64) -> Option<Datum> {
+    i32::try_from(day).ok().map(Datum::date)
 }
 
 /// The first `length` characters: not above `text`.

@@ -70,17 +70,18 @@ impl TableEncoder {
         let rows = metadata.file_metadata().num_rows() as u64;
         let mut file = DataFileBuilder::default();
         let (mut lower, mut upper, mut sizes) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for ((index, column), id) in self.kind.columns().iter().enumerate().zip(1..) {
+        for (index, column) in self.columns.iter().enumerate() {
             let chunks = metadata.row_groups().iter().map(|group| group.column(index));
+            let id = column.id;
             sizes.insert(id, chunks.clone().map(|c| c.compressed_size() as u64).sum());
-            if !has_bounds(column) {
+            if !has_bounds(&column.name, column.kind) {
                 continue;
             }
             let bounds = chunks.fold(Bounds::Unseen, |bounds, chunk| {
                 let nulls = chunk.statistics().and_then(|s| s.null_count_opt()).unwrap_or(0);
                 bounds.and(chunk.statistics(), chunk.num_values() as u64 - nulls)
             });
-            let (low, high) = bounds.datums(column.kind, bound_length(column.name, column.kind));
+            let (low, high) = bounds.datums(column.kind, bound_length(&column.name, column.kind));
             lower.extend(low.map(|datum| (id, datum)));
             upper.extend(high.map(|datum| (id, datum)));
         }
@@ -91,8 +92,8 @@ impl TableEncoder {
             .partition_spec_id(self.partition_spec_id)
             .record_count(rows)
             .file_size_in_bytes(size)
-            .value_counts((1..).zip(&nulls).map(|(id, _)| (id, rows)).collect())
-            .null_value_counts((1..).zip(nulls).collect())
+            .value_counts(self.columns.iter().map(|column| (column.id, rows)).collect())
+            .null_value_counts(self.columns.iter().map(|column| column.id).zip(nulls).collect())
             .column_sizes(sizes)
             .lower_bounds(lower)
             .upper_bounds(upper)

@@ -1,6 +1,6 @@
 //! How each column is written: dictionary or not, which statistics, page and compression.
 
-use icefold_core::tables::{Column, ColumnType, TableKind};
+use icefold_core::tables::ColumnType;
 use icefold_core::{Error, Result};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -30,6 +30,8 @@ const WITHOUT_DICTIONARY: &[&str] = &[
     "original_timestamp",
     "sent_at",
     "source_offset",
+    "session_latest",
+    "session_event_number",
 ];
 
 /// Text whose minimum and maximum let a reader skip files or row groups. Of other text every file holds nearly every
@@ -42,6 +44,8 @@ const TEXT_WITH_STATISTICS: &[&str] = &[
     "user_id",
     "group_id",
     "previous_id",
+    "resolved_user_id",
+    "known_id",
     "reason",
     "contract",
     "shard",
@@ -51,11 +55,14 @@ const TEXT_WITH_STATISTICS: &[&str] = &[
 /// Columns by which a reader looks for few rows: the minimum and maximum of every page are kept.
 const WITH_PAGE_STATISTICS: &[&str] = &["event_time", "arrival_time", "anonymous_id", "user_id", "source_offset"];
 
-/// Returns the Parquet properties of a table's files.
+/// Returns the Parquet properties of files with these columns.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when zstd has no such level.
-pub fn properties(kind: TableKind, compression_level: i32) -> Result<WriterProperties> {
+pub fn properties<'a>(
+    columns: impl IntoIterator<Item = (&'a str, ColumnType)>,
+    compression_level: i32,
+) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(compression_level).map_err(|e| {
         Error::invalid(format!("`compression_level` = {compression_level} is no level of zstd: set it to 1 to 19"))
             .because(e)
@@ -69,14 +76,14 @@ pub fn properties(kind: TableKind, compression_level: i32) -> Result<WriterPrope
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES))
         .set_statistics_enabled(EnabledStatistics::Chunk);
-    for column in kind.columns() {
-        let path = || ColumnPath::from(column.name);
-        if WITHOUT_DICTIONARY.contains(&column.name) {
+    for (name, kind) in columns {
+        let path = || ColumnPath::from(name);
+        if WITHOUT_DICTIONARY.contains(&name) {
             builder = builder.set_column_dictionary_enabled(path(), false);
         }
-        if !has_bounds(column) {
+        if !has_bounds(name, kind) {
             builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::None);
-        } else if WITH_PAGE_STATISTICS.contains(&column.name) {
+        } else if WITH_PAGE_STATISTICS.contains(&name) {
             builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::Page);
         }
     }
@@ -84,11 +91,12 @@ pub fn properties(kind: TableKind, compression_level: i32) -> Result<WriterPrope
 }
 
 /// Returns whether the minimum and maximum of a column are kept: of every number and time, and of some text.
-pub fn has_bounds(column: &Column) -> bool {
-    match column.kind {
-        ColumnType::Binary => false,
-        ColumnType::String => TEXT_WITH_STATISTICS.contains(&column.name),
-        ColumnType::Int | ColumnType::Long | ColumnType::Timestamp => true,
+pub fn has_bounds(column: &str, kind: ColumnType) -> bool {
+    match kind {
+        // Of degrees a file holds nearly all, as it does of both truths.
+        ColumnType::Binary | ColumnType::Double | ColumnType::Boolean => false,
+        ColumnType::String => TEXT_WITH_STATISTICS.contains(&column),
+        ColumnType::Int | ColumnType::Long | ColumnType::Date | ColumnType::Timestamp => true,
     }
 }
 
@@ -104,6 +112,8 @@ pub fn bound_length(column: &str, kind: ColumnType) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use icefold_core::tables::TableKind;
+
     use super::*;
 
     #[test]

@@ -24,8 +24,9 @@ pub mod views;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use iceberg::spec::{TableMetadata, Transform};
-use icefold_core::tables::TableKind;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{Schema, TableMetadata, Transform};
+use icefold_core::tables::{ColumnType, TableKind};
 use icefold_core::{Error, Result};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
@@ -37,10 +38,12 @@ pub use buffer::RowBuffer;
 pub use file::EncodedFile;
 pub use row_group::EncodedRowGroup;
 
-/// Encodes the rows of one table; made once, shared by all workers.
+/// Encodes the rows of one table; made once for each version of its columns, shared by all workers.
 #[derive(Debug)]
 pub struct TableEncoder {
     kind: TableKind,
+    /// In the order of `schema`.
+    columns: Vec<WrittenColumn>,
     schema: SchemaRef,
     partition_spec_id: i32,
     properties: WriterPropertiesPtr,
@@ -48,31 +51,53 @@ pub struct TableEncoder {
     column_writers: ArrowRowGroupWriterFactory,
 }
 
+/// A column of the files.
+#[derive(Debug, Clone)]
+struct WrittenColumn {
+    id: i32,
+    name: String,
+    kind: ColumnType,
+}
+
 impl TableEncoder {
-    /// Makes the encoder of `kind` for files of the partition spec `partition_spec_id`, with zstd at
+    /// Makes the encoder of `kind` for a new table's files of the partition spec `partition_spec_id`, with zstd at
     /// `compression_level`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when zstd has no such level.
     pub fn new(kind: TableKind, partition_spec_id: i32, compression_level: i32) -> Result<Self> {
-        let schema = kind.arrow_schema()?;
-        let properties = Arc::new(layout::properties(kind, compression_level)?);
-        let refused = |e| Error::bug("the schema of a built-in table has no Parquet form").because(e);
+        Self::with_schema(kind, &kind.schema()?, partition_spec_id, compression_level)
+    }
+
+    /// Makes the encoder of `kind` for a table as it stands: its files have all columns that the table has, whether the rows
+    /// know them or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when another program has changed columns or
+    /// replaced the partitioning by one that this version does not write.
+    pub fn for_table(kind: TableKind, table: &TableMetadata, compression_level: i32) -> Result<Self> {
+        let schema = table.current_schema();
+        check_columns(kind, schema)?;
+        Self::with_schema(kind, schema, spec_by_day(kind, table)?, compression_level)
+    }
+
+    fn with_schema(kind: TableKind, table: &Schema, partition_spec_id: i32, compression_level: i32) -> Result<Self> {
+        let written = table.as_struct().fields().iter().filter(|field| ColumnType::of(field).is_some());
+        let columns: Vec<WrittenColumn> = written
+            .clone()
+            .filter_map(|f| Some(WrittenColumn { id: f.id, name: f.name.clone(), kind: ColumnType::of(f)? }))
+            .collect();
+        let refused = |e| Error::bug("the columns of a table have no Arrow form").because(e);
+        let flat = Schema::builder().with_fields(written.cloned()).build().map_err(refused)?;
+        let schema = Arc::new(schema_to_arrow_schema(&flat).map_err(refused)?);
+        let bounded = columns.iter().map(|column| (column.name.as_str(), column.kind));
+        let properties = Arc::new(layout::properties(bounded, compression_level)?);
+        let refused = |e| Error::bug("the columns of a table have no Parquet form").because(e);
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(refused)?.root_schema_ptr();
         // The factory can only be made from a file writer; it keeps nothing of it but schema and properties.
         let template = SerializedFileWriter::new(Vec::new(), parquet_schema.clone(), properties.clone());
         let column_writers = ArrowRowGroupWriterFactory::new(&template.map_err(refused)?, schema.clone());
-        Ok(TableEncoder { kind, schema, partition_spec_id, properties, parquet_schema, column_writers })
-    }
-
-    /// Makes the encoder of `kind` for a table as it stands.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when another program has renamed columns or
-    /// replaced the partitioning by one that this version does not write.
-    pub fn for_table(kind: TableKind, table: &TableMetadata, compression_level: i32) -> Result<Self> {
-        check_columns(kind, table)?;
-        Self::new(kind, spec_by_day(kind, table)?, compression_level)
+        Ok(TableEncoder { kind, columns, schema, partition_spec_id, properties, parquet_schema, column_writers })
     }
 
     /// Returns the table.
@@ -85,35 +110,44 @@ impl TableEncoder {
         self.partition_spec_id
     }
 
-    /// Returns the Arrow schema of the rows.
+    /// Returns the Arrow schema of the files.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 }
 
-fn check_columns(kind: TableKind, table: &TableMetadata) -> Result<()> {
-    for (column, id) in kind.columns().iter().zip(1..) {
-        let found = table.current_schema().field_by_id(id).map(|f| f.name.as_str());
-        if found != Some(column.name) {
-            return Err(Error::invalid(format!(
-                "column {id} of table `{}` is {}, but this version writes `{}` there: undo the change of the table's \
-                 columns, or move the table away and let it be built anew",
-                kind.name(),
-                found.map_or_else(|| "gone".to_owned(), |name| format!("`{name}`")),
-                column.name
+/// Every column of the table's definition must be there by name with its type, and no other may need a value.
+fn check_columns(kind: TableKind, table: &Schema) -> Result<()> {
+    let wrong = |what: String| {
+        Error::invalid(format!(
+            "{what} in table `{}`: undo the change of the table's columns, or move the table away and let it be built anew",
+            kind.name()
+        ))
+    };
+    for column in kind.columns() {
+        let found = table.field_by_name(column.name);
+        if found.and_then(|field| ColumnType::of(field)) != Some(column.kind) {
+            let found = found.map_or_else(|| "gone".to_owned(), |field| format!("of type `{}`", field.field_type));
+            return Err(wrong(format!(
+                "column `{}` is {found}, this version writes {:?} there",
+                column.name, column.kind
             )));
         }
     }
-    Ok(())
+    let known = |name: &str| kind.columns().iter().any(|column| column.name == name);
+    match table.as_struct().fields().iter().find(|field| field.required && !known(&field.name)) {
+        Some(field) => Err(wrong(format!("column `{}` needs a value that this version does not have", field.name))),
+        None => Ok(()),
+    }
 }
 
 /// Finds the partition spec "day of the partition column"; the default one if it is that, else any older one.
 fn spec_by_day(kind: TableKind, table: &TableMetadata) -> Result<i32> {
-    let source = kind.index_of(kind.partition_column()) as i32 + 1;
+    let source = table.current_schema().field_by_name(kind.partition_column()).map(|field| field.id);
     std::iter::once(table.default_partition_spec())
         .chain(table.partition_specs_iter())
         .find(|spec| match spec.fields() {
-            [field] => field.source_id == source && field.transform == Transform::Day,
+            [field] => Some(field.source_id) == source && field.transform == Transform::Day,
             _ => false,
         })
         .map(|spec| spec.spec_id())

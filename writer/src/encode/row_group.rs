@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::interleave;
-use arrow::datatypes::{Field, UInt32Type};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::compute::{cast, interleave};
+use arrow::datatypes::{DataType, Field, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use icefold_core::{Error, Result};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
@@ -40,9 +40,10 @@ impl TableEncoder {
         let writers = self.column_writers.create_column_writers(0).map_err(|e| self.refused(e))?;
         let mut encoded = EncodedRowGroup { columns: Vec::new(), nulls: Vec::new(), encoded_bytes: 0 };
         let order = order_by_shape(&pieces);
-        let mut columns: Vec<_> = pieces.into_iter().map(|piece| piece.columns().to_vec().into_iter()).collect();
+        let mut pieces: Vec<Piece> = pieces.into_iter().map(Piece::new).collect();
         for (field, writer) in self.schema.fields().iter().zip(writers) {
-            let mut arrays: Vec<ArrayRef> = columns.iter_mut().filter_map(Iterator::next).collect();
+            let arrays = pieces.iter_mut().map(|piece| piece.take(field)).collect::<Result<_, _>>();
+            let mut arrays: Vec<ArrayRef> = arrays.map_err(|e| self.refused(e.into()))?;
             if let Some(order) = &order {
                 arrays = vec![reordered(&arrays, order).map_err(|e| self.refused(e.into()))?];
             }
@@ -56,6 +57,32 @@ impl TableEncoder {
 
     fn refused(&self, error: ParquetError) -> Error {
         Error::bug("decoded rows cannot be written as Parquet").with("table", self.kind.name()).because(error)
+    }
+}
+
+/// Rows whose columns are taken out one after the other, so that each is freed when it is encoded.
+struct Piece {
+    schema: SchemaRef,
+    columns: Vec<Option<ArrayRef>>,
+    rows: usize,
+}
+
+impl Piece {
+    fn new(rows: RecordBatch) -> Self {
+        let columns = rows.columns().iter().cloned().map(Some).collect();
+        Piece { schema: rows.schema(), columns, rows: rows.num_rows() }
+    }
+
+    /// Takes a column out. One that the rows do not know is null, one of a narrower type is widened.
+    fn take(&mut self, field: &Field) -> Result<ArrayRef, ArrowError> {
+        let column = self.schema.index_of(field.name()).ok().and_then(|index| self.columns[index].take());
+        let Some(column) = column else { return Ok(new_null_array(field.data_type(), self.rows)) };
+        match (field.data_type(), column.data_type()) {
+            (DataType::Int64, DataType::Int32) | (DataType::Float64, DataType::Float32) => {
+                cast(&column, field.data_type())
+            }
+            _ => Ok(column),
+        }
     }
 }
 

@@ -154,6 +154,7 @@ impl Batcher {
         summary.records += routed.records;
         summary.bytes += routed.place.bytes;
         summary.newest_arrival_micros = summary.newest_arrival_micros.max(routed.newest_arrival_micros);
+        summary.versions.merge(routed.versions);
         for (total, counts) in summary.counts.iter_mut().zip(routed.counts) {
             *total += counts;
         }

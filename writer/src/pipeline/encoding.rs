@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::resume::TABLES;
 use crate::encode::{EncodedRowGroup, TableEncoder};
+use crate::enrich::versions::Versions;
 
 /// A table, by its place in `TableKind::ALL`, and a day since 1970.
 pub(crate) type Partition = (usize, i32);
@@ -44,6 +45,8 @@ pub(crate) struct BatchSummary {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
     pub(crate) newest_arrival_micros: Option<i64>,
+    /// Versions of what the rows were enriched with.
+    pub(crate) versions: Versions,
 }
 
 /// Row groups of a batch: asked for, done, and where to send them when all are done.

@@ -3,6 +3,7 @@
 //! Locks are taken in the order judge, batcher, queue, and never across a decode, an encode or a
 //! copy, but for the few rows of late events.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use icefold_core::{Error, Result};
@@ -15,9 +16,12 @@ use super::encoding::{Ratio, SealedBatch};
 use super::judge::{Decoded, Judge};
 use super::queue::{Job, WorkQueue};
 use super::resume::{Place, TABLES};
+use super::stages::{Stage, Stages};
 use super::{Decode, route};
 use crate::chunk::Chunk;
 use crate::encode::TableEncoder;
+use crate::enrich::{Enricher, Enrichment};
+use crate::fold::Keys;
 use crate::metrics::IngestProgress;
 use crate::settings::Settings;
 
@@ -27,6 +31,8 @@ pub(super) struct Floor {
     judge: Mutex<Judge>,
     batcher: Mutex<Batcher>,
     encoders: [Arc<TableEncoder>; TABLES],
+    enrichment: Enrichment,
+    stages: Stages,
     ratio: Arc<Ratio>,
     /// One for each chunk that may still be taken from a source.
     pub(super) permits: Semaphore,
@@ -41,6 +47,7 @@ impl Floor {
         settings: &Settings,
         judge: Judge,
         encoders: [Arc<TableEncoder>; TABLES],
+        enrichment: Enrichment,
         progress: watch::Sender<IngestProgress>,
         done: UnboundedSender<SealedBatch>,
     ) -> Self {
@@ -50,6 +57,8 @@ impl Floor {
             queue,
             judge: Mutex::new(judge),
             encoders,
+            enrichment,
+            stages: Stages::default(),
             ratio,
             permits: Semaphore::new(settings.max_chunks_in_flight()),
             changed: Notify::new(),
@@ -60,37 +69,43 @@ impl Floor {
 
     /// Works until the queue is closed.
     pub(super) fn work(&self, mut decoder: Box<dyn Decode>) {
+        let mut enricher = self.enrichment.enricher();
         while let Some(job) = self.queue.take() {
-            if let Err(error) = self.perform(job, decoder.as_mut()) {
+            if let Err(error) = self.perform(job, decoder.as_mut(), &mut enricher) {
                 self.fail(error);
             }
         }
     }
 
-    fn perform(&self, job: Job, decoder: &mut dyn Decode) -> Result<()> {
+    fn perform(&self, job: Job, decoder: &mut dyn Decode, enricher: &mut Enricher) -> Result<()> {
         match job {
-            Job::Encode(row_group) => row_group.run(&self.encoders, &self.ratio),
-            Job::Decode { ticket, chunk } => self.decode(ticket, &chunk, decoder),
+            Job::Encode(row_group) => self.stages.time(Stage::Encode, || row_group.run(&self.encoders, &self.ratio)),
+            Job::Decode { ticket, chunk } => self.decode(ticket, &chunk, decoder, enricher),
         }
     }
 
-    fn decode(&self, ticket: u64, chunk: &Chunk, decoder: &mut dyn Decode) -> Result<()> {
-        let rows = decoder.decode(chunk)?;
-        let place = Place::of(chunk);
+    fn decode(&self, ticket: u64, chunk: &Chunk, decoder: &mut dyn Decode, enricher: &mut Enricher) -> Result<()> {
+        let stages = &self.stages;
+        let rows = stages.time(Stage::Decode, || decoder.decode(chunk))?;
         let read_rows = rows.raw.num_rows() as u64;
-        let (judged, dedup_ids) = {
+        let decoded = stages.time(Stage::Enrich, || {
+            let keys = Keys::of(&rows.events)?;
+            Ok::<_, Error>(Decoded { place: Place::of(chunk), enriched: enricher.enrich(rows)?, keys })
+        })?;
+        let (judged, state) = stages.time(Stage::Fold, || {
             let mut judge = lock(&self.judge);
-            (judge.submit(ticket, Decoded { place, rows })?, judge.dedup_ids() as u64)
-        };
+            Ok::<_, Error>((judge.submit(ticket, decoded)?, judge.state()))
+        })?;
         for (ticket, judged) in judged {
-            let routed = route::route(judged)?;
-            let turns = lock(&self.batcher).submit(ticket, routed, Instant::now())?;
-            self.permits.add_permits(turns);
+            let routed = stages.time(Stage::Route, || route::route(judged, self.enrichment.reference().as_deref()))?;
+            let batcher = || lock(&self.batcher).submit(ticket, routed, Instant::now());
+            self.permits.add_permits(stages.time(Stage::Buffer, batcher)?);
         }
         self.progress.send_modify(|progress| {
             progress.read_bytes += chunk.bytes.len() as u64;
             progress.read_rows += read_rows;
-            progress.dedup_ids = dedup_ids;
+            progress.state = state;
+            progress.unavailable_enrichments = self.enrichment.unavailable();
         });
         self.changed.notify_one();
         Ok(())
@@ -122,6 +137,11 @@ impl Floor {
 
     pub(super) fn is_finished(&self) -> bool {
         lock(&self.batcher).is_finished()
+    }
+
+    /// Returns the nanoseconds that the threads spent in each stage so far.
+    pub(super) fn stage_nanos(&self) -> BTreeMap<&'static str, u64> {
+        self.stages.nanos()
     }
 
     /// Stops the work; the first error counts.

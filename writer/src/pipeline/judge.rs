@@ -1,34 +1,34 @@
-//! The first ordered step: are the chunks complete, and which events are duplicates? Cheap, since it is done under a
-//! lock, one chunk after the other.
+//! The first ordered step: are the chunks complete, which events are duplicates, and to which session and person does
+//! each belong? Cheap, since it is done under a lock, one chunk after the other.
 
 use std::collections::BTreeMap;
 
-use arrow::array::BooleanArray;
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Result, ShardId};
 
 use super::order::InOrder;
 use super::resume::{Continuity, Place, Standing, TABLES, index_of};
 use crate::chunk::DecodedChunk;
-use crate::dedup::Dedup;
-use crate::encode::partition;
+use crate::enrich::Enriched;
+use crate::fold::{Folded, Folds, Keys, StateSizes};
 
 /// A decoded chunk with its place.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) place: Place,
-    pub(super) rows: DecodedChunk,
+    pub(super) enriched: Enriched,
+    pub(super) keys: Keys,
 }
 
 /// A chunk whose events are decided.
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) place: Place,
-    pub(super) rows: DecodedChunk,
+    pub(super) enriched: Enriched,
     /// How many rows each table has already, in the order of [`TableKind::ALL`].
     pub(super) cuts: [Cut; TABLES],
-    /// For the events that the table `events` does not have yet: which were accepted? `None`: all of them.
-    pub(super) accepted: Option<BooleanArray>,
+    /// What was decided about the events that the table `events` does not have yet.
+    pub(super) folded: Folded,
 }
 
 /// How many rows of each kind lie before a table's checkpoint.
@@ -43,24 +43,24 @@ pub(super) struct Cut {
 #[derive(Debug)]
 pub(super) struct Judge {
     order: InOrder<Decoded>,
-    dedup: Dedup,
+    folds: Folds,
     continuity: Continuity,
     standings: BTreeMap<ShardId, Standing>,
 }
 
 impl Judge {
-    pub(super) fn new(dedup: Dedup, standings: BTreeMap<ShardId, Standing>) -> Self {
+    pub(super) fn new(folds: Folds, standings: BTreeMap<ShardId, Standing>) -> Self {
         let mut continuity = Continuity::default();
         for (shard, standing) in &standings {
             continuity.expect(shard.clone(), standing.start().clone());
         }
-        Judge { order: InOrder::new(), dedup, continuity, standings }
+        Judge { order: InOrder::new(), folds, continuity, standings }
     }
 
     /// Takes in a chunk and returns those whose turn has come, decided.
     ///
     /// # Errors
-    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when chunks or rows are missing; errors of [`Dedup::decide`].
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when chunks or rows are missing; errors of [`Folds::decide`].
     pub(super) fn submit(&mut self, ticket: u64, decoded: Decoded) -> Result<Vec<(u64, Judged)>> {
         self.order.put(ticket, decoded);
         let mut judged = Vec::new();
@@ -70,14 +70,15 @@ impl Judge {
         Ok(judged)
     }
 
-    /// Returns how many message ids are remembered.
-    pub(super) fn dedup_ids(&self) -> usize {
-        self.dedup.stored_ids()
+    /// Returns what is remembered of the stream.
+    pub(super) fn state(&self) -> StateSizes {
+        self.folds.sizes()
     }
 
-    fn judge(&mut self, Decoded { place, rows }: Decoded) -> Result<Judged> {
+    fn judge(&mut self, Decoded { place, enriched, keys }: Decoded) -> Result<Judged> {
         self.continuity.advance(&place)?;
-        check(&rows)?;
+        let rows = &enriched.rows;
+        check(rows)?;
         let standing = &self.standings[&place.shard];
         let mut cuts = [Cut::default(); TABLES];
         for (cut, checkpoint) in cuts.iter_mut().zip(&standing.0) {
@@ -87,10 +88,9 @@ impl Judge {
                 events: place.rows_before(checkpoint, TableKind::Events, &rows.events)?,
             };
         }
-        let first = cuts[index_of(TableKind::Events)].events;
-        let arrivals = partition::timestamps(&rows.events, TableKind::Events.index_of("arrival_time"))?;
-        let decisions = self.dedup.decide(&place.shard, &rows.message_hashes[first..], &arrivals.values()[first..])?;
-        Ok(Judged { place, rows, cuts, accepted: decisions.accepted })
+        let of = |kind| cuts[index_of(kind)].events;
+        let folded = self.folds.decide(rows, &keys, of(TableKind::Events), of(TableKind::Identities))?;
+        Ok(Judged { place, enriched, cuts, folded })
     }
 }
 

@@ -1,12 +1,12 @@
 //! A run of the writer: from sources to committed snapshots of all tables.
 //!
 //! ```text
-//!  Source ─▶ [feed] ─▶ [queue] ─▶ worker: decode ─▶ [judge] ─▶ worker: [route] ─▶ [batch] ─▶ worker: [encoding] ─▶ publish
-//!            permits    tickets                     in order                     in order     row groups        one batch
+//!  Source ─▶ [feed] ─▶ [queue] ─▶ worker: decode, ─▶ [judge] ─▶ worker: [route] ─▶ [batch] ─▶ worker: [encoding] ─▶ publish
+//!            permits    tickets            enrich   in order                      in order     row groups        one batch
 //! ```
 //!
-//! Chunks get a ticket when they are read. Threads decode them in any order; `judge` and `batch` put them back into
-//! the order of the tickets, so that duplicates are found in stream order and every batch holds one stretch of the stream. Nobody
+//! Chunks get a ticket when they are read. Threads decode and enrich them in any order; `judge` and `batch` put them back
+//! into the order of the tickets, so that events are folded in stream order and every batch holds one stretch of it. Nobody
 //! waits for a turn: who comes early leaves the chunk there, and whoever brings the missing one does the work.
 //!
 //! | limit | setting |
@@ -16,6 +16,8 @@
 //! | encoded bytes of a batch | `commit_bytes` |
 //! | batches | one open, one on its way |
 //! | remembered message ids | `dedup_max_ids` |
+//! | sessions that may grow | `sessions.max_open` |
+//! | devices whose person is known | `identity_max_devices` |
 //!
 //! Each table has its own checkpoint and commits what lies between it and the end of the batch (`resume`). Kept here:
 //! W1 by `resume` and the checks of continuity, W2 by `route`, K3 by `Checkpoint::advance`.
@@ -29,6 +31,7 @@ mod order;
 mod queue;
 mod resume;
 mod route;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -36,7 +39,7 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use icefold_catalog::{TableDefinition, Warehouse};
+use icefold_catalog::{SchemaChange, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Error, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -44,9 +47,10 @@ use tokio::sync::watch;
 
 use crate::chunk::{Chunk, DecodedChunk};
 use crate::decode::Decoder;
-use crate::dedup::{self, Dedup};
 use crate::encode::TableEncoder;
+use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
+use crate::fold::{self, Folds};
 use crate::metrics::{IngestProgress, IngestReport};
 use crate::publish::{Destination, Published, Publisher, TableState};
 use crate::settings::Settings;
@@ -97,6 +101,7 @@ pub struct Ingest {
     sources: Vec<Box<dyn Source>>,
     make_decoder: Option<MakeDecoder>,
     contract: String,
+    enrichment: Enrichment,
     progress: watch::Sender<IngestProgress>,
     fail_points: FailPoints,
 }
@@ -121,6 +126,7 @@ impl Ingest {
             sources: Vec::new(),
             make_decoder: None,
             contract: icefold_core::tables::BUILT_IN_CONTRACT.to_owned(),
+            enrichment: Enrichment::default(),
             progress: watch::Sender::default(),
             fail_points: FailPoints::default(),
         })
@@ -149,6 +155,13 @@ impl Ingest {
     #[must_use]
     pub fn contract(mut self, contract: impl Into<String>) -> Self {
         self.contract = contract.into();
+        self
+    }
+
+    /// Sets what events are enriched with beside sessions and identities. Default: nothing.
+    #[must_use]
+    pub fn enrichment(mut self, enrichment: Enrichment) -> Self {
+        self.enrichment = enrichment;
         self
     }
 
@@ -185,14 +198,13 @@ impl Ingest {
     pub async fn run(self) -> Result<IngestReport> {
         let standings = self.standings()?;
         let make_decoder = self.make_decoder.clone().ok_or_else(|| Error::bug("an ingest without a decoder"))?;
-        let mut dedup = Dedup::new(self.settings.dedup_window(), self.settings.dedup_max_ids);
-        let events = &self.tables[index_of(TableKind::Events)];
-        dedup::rebuild(&events.table, &events.checkpoint, standings.keys(), &mut dedup).await?;
+        let folds = self.folds(&standings).await?;
 
         let (done, sealed) = unbounded_channel();
         let encoders = self.tables.each_ref().map(|state| state.encoder.clone());
-        let judge = Judge::new(dedup, standings);
-        let floor = Arc::new(Floor::new(&self.settings, judge, encoders, self.progress.clone(), done));
+        let judge = Judge::new(folds, standings);
+        let floor = Floor::new(&self.settings, judge, encoders, self.enrichment, self.progress.clone(), done);
+        let floor = Arc::new(floor);
         let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
         let workers = Workers::start(self.settings.workers(), &floor, &make_decoder)?;
         let mut feeds = Feeds::start(self.sources, &floor);
@@ -205,6 +217,18 @@ impl Ingest {
             Some(error) => Err(error),
             None => Ok(run.report()),
         }
+    }
+
+    /// Returns the state of the folds where `events` stands.
+    async fn folds(&self, standings: &BTreeMap<ShardId, Standing>) -> Result<Folds> {
+        let mut folds = Folds::new(&self.settings)?;
+        let events = &self.tables[index_of(TableKind::Events)];
+        fold::rebuild(&events.table, &events.checkpoint, standings.keys(), &mut folds).await?;
+        let identities = &self.tables[index_of(TableKind::Identities)];
+        let start = |shard: &ShardId| events.checkpoint.next(shard).min(identities.checkpoint.next(shard));
+        let starts = standings.keys().map(|shard| (shard.clone(), start(shard))).collect();
+        fold::rebuild_bindings(&identities.table, &starts, &mut folds.identities).await?;
+        Ok(folds)
     }
 
     fn checkpoints(&self) -> [&Checkpoint; TABLES] {
@@ -223,7 +247,9 @@ impl Ingest {
 }
 
 async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i32) -> Result<TableState> {
-    let table = warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
+    warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
+    // A table that an older version made gets the columns that have come since.
+    let table = warehouse.evolve(kind.name(), &SchemaChange::built_in(kind)).await?;
     let encoder = Arc::new(TableEncoder::for_table(kind, table.metadata(), compression_level)?);
     let checkpoint = table.progress().await?.checkpoint;
     Ok(TableState { kind, table, checkpoint, encoder })
@@ -286,7 +312,13 @@ impl Run {
 
     fn report(self) -> IngestReport {
         let checkpoints = self.publisher.tables().iter().map(|state| (state.kind.name(), state.checkpoint.clone()));
-        IngestReport { nothing_new: self.report.commits == 0, checkpoints: checkpoints.collect(), ..self.report }
+        IngestReport {
+            nothing_new: self.report.commits == 0,
+            checkpoints: checkpoints.collect(),
+            stage_nanos: self.floor.stage_nanos(),
+            state: self.progress.borrow().state,
+            ..self.report
+        }
     }
 }
 

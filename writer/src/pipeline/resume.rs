@@ -155,9 +155,9 @@ mod tests {
             checkpoint
         };
         let (ahead, behind) = (at(9), at(4));
-        let start = start_position(&shard, [&ahead, &behind, &behind]).expect("all have the shard");
+        let start = start_position(&shard, [&ahead, &behind, &behind, &ahead]).expect("all have the shard");
         assert_eq!((start.next, start.witness.as_str()), (Offset::new("f", 4), "w"));
-        assert_eq!(start_position(&shard, [&ahead, &Checkpoint::default(), &behind]), None);
-        assert_eq!(*Standing::of(&shard, [&ahead, &behind, &behind]).start(), Offset::new("f", 4));
+        assert_eq!(start_position(&shard, [&ahead, &Checkpoint::default(), &behind, &ahead]), None);
+        assert_eq!(*Standing::of(&shard, [&ahead, &behind, &behind, &ahead]).start(), Offset::new("f", 4));
     }
 }

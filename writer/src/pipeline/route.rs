@@ -10,6 +10,9 @@ use super::judge::{Cut, Judged};
 use super::resume::{Place, TABLES, index_of};
 use crate::encode::partition::{Split, split_main_day};
 use crate::encode::views::compact;
+use crate::enrich::Enriched;
+use crate::enrich::reference::Reference;
+use crate::enrich::versions::{self, Versions};
 
 /// Rows of one table.
 #[derive(Debug)]
@@ -31,42 +34,53 @@ pub(super) struct Routed {
     pub(super) records: u64,
     /// The latest arrival among the rows.
     pub(super) newest_arrival_micros: Option<i64>,
+    /// Versions of what the rows were enriched with.
+    pub(super) versions: Versions,
 }
 
 /// Sorts the rows of a chunk by table, and most of them by partition.
 ///
 /// # Errors
 /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the tables' columns.
-pub(super) fn route(judged: Judged) -> Result<Routed> {
+pub(super) fn route(judged: Judged, reference: Option<&Reference>) -> Result<Routed> {
     let counts = counts(&judged);
-    let Judged { place, rows, cuts, accepted } = judged;
+    let Judged { place, enriched, cuts, folded } = judged;
+    let Enriched { rows, mut versions } = enriched;
     let (records, newest_arrival_micros) = describe(&rows.raw);
+    let accepted = folded.accepted();
     let mut pieces = Vec::new();
     for (table, kind) in TableKind::ALL.into_iter().enumerate() {
-        let (batch, cut, keep) = match kind {
-            TableKind::RawEvents => (&rows.raw, cuts[table].raw, None),
-            TableKind::Quarantine => (&rows.quarantine, cuts[table].quarantine, None),
-            TableKind::Events => (&rows.events, cuts[table].events, accepted.as_ref()),
+        let behind = |batch: &RecordBatch, cut: usize| batch.slice(cut, batch.num_rows() - cut);
+        let (new, keep) = match kind {
+            TableKind::RawEvents => (behind(&rows.raw, cuts[table].raw), None),
+            TableKind::Quarantine => (behind(&rows.quarantine, cuts[table].quarantine), None),
+            TableKind::Identities => (folded.identities(&rows.events, cuts[table].events)?, None),
+            TableKind::Events => {
+                let new = behind(&rows.events, cuts[table].events);
+                (folded.complete(new, reference)?, accepted.as_ref())
+            }
         };
-        let new = batch.slice(cut, batch.num_rows() - cut);
         let Split { main, stragglers } = split_main_day(kind, &new, keep)?;
         let main = main.map(|(day, rows)| (Some(day), rows));
         for (day, rows) in main.into_iter().chain(stragglers.map(|rows| (None, rows))) {
             pieces.push(Piece { table, day, rows: compact(rows)? });
         }
     }
-    Ok(Routed { place, pieces, counts, records, newest_arrival_micros })
+    if let Some(reference) = reference {
+        versions.add(versions::REFERENCE, reference.version());
+    }
+    Ok(Routed { place, pieces, counts, records, newest_arrival_micros, versions })
 }
 
 /// Counts the rows behind each table's cut. Of events before the cut of `events` it is not known any more whether they
 /// were duplicates; only a table that was made anew behind `events` has such rows.
 fn counts(judged: &Judged) -> [Counts; TABLES] {
-    let rows = &judged.rows;
+    let (rows, accepted) = (&judged.enriched.rows, judged.folded.accepted());
     let decided = judged.cuts[index_of(TableKind::Events)].events;
     judged.cuts.map(|Cut { raw, quarantine, events }| {
         let events = events.max(decided);
         let behind = rows.events.num_rows() - events;
-        let accepted = judged.accepted.as_ref().map_or(behind, |mask| accepted_from(mask, events - decided));
+        let accepted = accepted.as_ref().map_or(behind, |mask| accepted_from(mask, events - decided));
         Counts {
             rows_in: (rows.raw.num_rows() - raw) as u64,
             accepted: accepted as u64,

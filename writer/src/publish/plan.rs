@@ -97,6 +97,7 @@ fn plan_table(
         file.spec_id = state.encoder.partition_spec_id();
     }
     intent.summary.insert(CONTRACT.to_owned(), contract.to_owned());
+    intent.summary.extend(summary.versions.summary());
     Ok((Plan { table, intent, rows }, uploads))
 }
 

@@ -5,6 +5,7 @@
 //! with one core and once with two or more, so that its processor time and memory are those of ingest alone. All of its
 //! threads, also those that read and write, stay on that many cores.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -51,6 +52,10 @@ struct Run {
     events_per_second: f64,
     events_per_cpu_second: f64,
     peak_memory_bytes: u64,
+    /// Time of the worker threads in each stage, for each event.
+    stage_nanos_per_event: BTreeMap<String, f64>,
+    /// Memory of the folds' state for a million devices, sessions and message ids.
+    state_bytes_per_million: BTreeMap<String, f64>,
 }
 
 /// Runs the command.
@@ -131,7 +136,18 @@ fn measure(folder: &Path, source: &Path, cores: u64, events: u64) -> Result<Run>
         events_per_second: events as f64 / seconds,
         events_per_cpu_second: events as f64 / cpu_seconds,
         peak_memory_bytes: runs.iter().filter_map(|run| run.peak_memory_bytes).max().unwrap_or(0),
+        stage_nanos_per_event: stages(&runs, events),
+        state_bytes_per_million: runs.first().map(|run| run.state.per_million()).unwrap_or_default(),
     })
+}
+
+fn stages(runs: &[Ingested], events: u64) -> BTreeMap<String, f64> {
+    let names = runs.iter().flat_map(|run| run.stage_nanos.keys());
+    let nanos = |name: &String| {
+        let of = |run: &Ingested| run.stage_nanos.get(name).copied().unwrap_or(0) as f64;
+        median(runs.iter().map(of).collect()) / events.max(1) as f64
+    };
+    names.map(|name| (name.clone(), nanos(name))).collect()
 }
 
 /// What `icefold ingest --json` tells about itself.
@@ -140,6 +156,30 @@ struct Ingested {
     seconds: f64,
     cpu_seconds: Option<f64>,
     peak_memory_bytes: Option<u64>,
+    stage_nanos: BTreeMap<String, u64>,
+    state: State,
+}
+
+/// What the folds remembered at the end.
+#[derive(Debug, serde::Deserialize)]
+struct State {
+    dedup_ids: u64,
+    dedup_bytes: u64,
+    sessions: u64,
+    session_bytes: u64,
+    identified_devices: u64,
+    identity_bytes: u64,
+}
+
+impl State {
+    fn per_million(&self) -> BTreeMap<String, f64> {
+        let of = |name: &str, count: u64, bytes: u64| (name.to_owned(), bytes as f64 / count.max(1) as f64 * 1e6);
+        BTreeMap::from([
+            of("message ids", self.dedup_ids, self.dedup_bytes),
+            of("sessions", self.sessions, self.session_bytes),
+            of("identified devices", self.identified_devices, self.identity_bytes),
+        ])
+    }
 }
 
 fn ingest(warehouse: &Path, source: &Path, cores: u64) -> Result<Ingested> {
@@ -184,6 +224,16 @@ fn text(report: &Report) -> String {
     text.push_str(&figures::columns(&header, &rows));
     if let Some(speedup) = report.speedup_of_two_cores {
         text.push_str(&format!("\ntwo cores are {speedup:.2} times as fast as one\n"));
+    }
+    if let Some(run) = report.runs.first() {
+        let listed = |figures: &BTreeMap<String, f64>, shown: fn(f64) -> String| -> String {
+            let each = figures.iter().map(|(name, figure)| format!("{name} {}", shown(*figure)));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let stages = listed(&run.stage_nanos_per_event, |nanos| format!("{nanos:.0}"));
+        text.push_str(&format!("\nns of the worker for each event, one core: {stages}\n"));
+        let state = listed(&run.state_bytes_per_million, |bytes| figures::bytes(bytes as u64));
+        text.push_str(&format!("memory of the state for a million each: {state}\n"));
     }
     text
 }

@@ -13,13 +13,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use icefold_catalog::{LoadedTable, Warehouse};
 use icefold_core::clock::SystemClock;
-use icefold_core::tables::TableKind;
+use icefold_core::tables::{DECODED_EVENT_COLUMNS, TableKind};
 use icefold_core::{Error, Invariant, Offset, Result, ShardId, ShardPosition};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::IngestReport;
 use crate::chunk::{Chunk, DecodedChunk};
 use crate::columns::ParquetFile;
+use crate::fold::session::SessionSettings;
 use crate::pipeline::{Decode, Ingest};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -192,6 +193,8 @@ fn rows(kind: TableKind, chunk: &Chunk, lines: &[(i64, &str)]) -> RecordBatch {
             (_, other) => new_null_array(other, lines.len()),
         }
     };
+    let decoded = if kind == TableKind::Events { DECODED_EVENT_COLUMNS } else { schema.fields().len() };
+    let schema = Arc::new(schema.project(&(0..decoded).collect::<Vec<_>>()).expect("columns"));
     RecordBatch::try_new(schema.clone(), schema.fields().iter().map(|f| column(f)).collect()).expect("columns fit")
 }
 
@@ -209,6 +212,7 @@ pub(super) fn settings() -> Settings {
         commit_interval_seconds: 3_600,
         retry_seconds: 1,
         dedup_window_seconds: 50,
+        sessions: SessionSettings { open_seconds: 50, ..SessionSettings::default() },
         ..Settings::default()
     }
 }

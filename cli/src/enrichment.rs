@@ -1,0 +1,165 @@
+//! The data that events are enriched with: loaded before a run, and again when it was replaced.
+//!
+//! Data that cannot be loaded never stops a run: its columns are null, one warning says why, the summary of each commit
+//! says so, and it is looked for again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use icefold_catalog::store::{local_path, open_root};
+use icefold_catalog::{Settings as CatalogSettings, Warehouse};
+use icefold_core::{Error, Result};
+use icefold_writer::enrich::device::DeviceSource;
+use icefold_writer::enrich::geo::GeoDatabase;
+use icefold_writer::enrich::reference::{Reference, ReferenceBuilder};
+use icefold_writer::enrich::settings::EnrichSettings;
+use icefold_writer::enrich::{Enrichment, Wanted};
+
+use crate::commands::query;
+use crate::session::Session;
+
+/// Begins the setting of a table of the warehouse.
+const TABLE: &str = "table:";
+
+/// The enrichment of a run; dropping it ends the looking.
+pub(crate) struct Loaded {
+    /// To be handed to the writer.
+    pub(crate) enrichment: Enrichment,
+    watcher: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+/// Loads what the settings name and goes on watching it.
+///
+/// # Errors
+/// When a place is not one that can be named; what cannot be loaded from it is a warning.
+pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loaded> {
+    let settings = session.settings().enrich.clone();
+    let rules = settings.device_rules.as_deref().map(local_path).transpose()?.flatten();
+    let enrichment = Enrichment::new(Wanted {
+        device: DeviceSource::new(rules),
+        geo: settings.geo_database.is_some(),
+        ip: settings.ip,
+        reference: settings.reference.is_some(),
+    });
+    let mut watched = Watched {
+        pause: Duration::from_secs(settings.reload_seconds),
+        settings,
+        catalog: session.settings().catalog.clone(),
+        workers: session.settings().writer.workers(),
+        warehouse: warehouse.clone(),
+        enrichment: enrichment.clone(),
+        geo: None,
+        reference: None,
+    };
+    watched.look().await;
+    let watcher = tokio::spawn(async move { watched.watch().await });
+    Ok(Loaded { enrichment, watcher })
+}
+
+/// What is looked at again and again.
+struct Watched {
+    pause: Duration,
+    settings: EnrichSettings,
+    catalog: CatalogSettings,
+    workers: usize,
+    warehouse: Warehouse,
+    enrichment: Enrichment,
+    /// Stamps of what was last read, whether it could be used or not.
+    geo: Option<String>,
+    reference: Option<String>,
+}
+
+impl Watched {
+    async fn watch(&mut self) {
+        loop {
+            tokio::time::sleep(self.pause).await;
+            self.look().await;
+        }
+    }
+
+    async fn look(&mut self) {
+        if let Some(place) = self.settings.geo_database.clone()
+            && let Err(error) = self.look_at_geo(&place).await
+        {
+            tracing::warn!(place, error = ?error, "the geo database cannot be used, the last good one stays");
+        }
+        if let Some(place) = self.settings.reference.clone()
+            && let Err(error) = self.look_at_reference(&place).await
+        {
+            tracing::warn!(place, error = ?error, "the reference data cannot be used, the last good one stays");
+        }
+    }
+
+    async fn look_at_geo(&mut self, place: &str) -> Result<()> {
+        let Some(bytes) = changed(place, &self.catalog, &mut self.geo).await? else { return Ok(()) };
+        let database = tokio::task::spawn_blocking(move || GeoDatabase::open(bytes)).await;
+        let database = database.map_err(|e| Error::bug("opening a geo database panicked").because(e))??;
+        tracing::info!(version = %database.version(), "geo database in use");
+        self.enrichment.geo().replace(std::sync::Arc::new(database));
+        Ok(())
+    }
+
+    async fn look_at_reference(&mut self, place: &str) -> Result<()> {
+        let max_people = self.settings.reference_max_people;
+        let reference = match place.strip_prefix(TABLE) {
+            Some(table) => self.reference_table(table, max_people).await?,
+            None => match changed(place, &self.catalog, &mut self.reference).await? {
+                Some(bytes) => {
+                    let read = tokio::task::spawn_blocking(move || Reference::from_parquet(bytes, max_people)).await;
+                    Some(read.map_err(|e| Error::bug("reading reference data panicked").because(e))??)
+                }
+                None => None,
+            },
+        };
+        if let Some(reference) = reference {
+            tracing::info!(version = %reference.version(), people = reference.people(), "reference data in use");
+            self.enrichment.replace_reference(reference);
+        }
+        Ok(())
+    }
+
+    /// Reads a table of the warehouse, if it has another snapshot than before.
+    async fn reference_table(&mut self, table: &str, max_people: usize) -> Result<Option<Reference>> {
+        let loaded = self.warehouse.load(table).await?;
+        let snapshot = loaded.snapshot(None)?.map_or(0, |snapshot| snapshot.snapshot_id());
+        let version = format!("{table}@{snapshot}");
+        if self.reference.as_ref() == Some(&version) {
+            return Ok(None);
+        }
+        self.reference = Some(version.clone());
+        let tables = query::open_with(self.workers, &self.warehouse).await?;
+        let quoted = table.replace('"', "\"\"");
+        let mut builder = ReferenceBuilder::new(&version, max_people);
+        for rows in query::rows(&tables, &format!("SELECT * FROM \"{quoted}\"")).await? {
+            builder.add(&rows)?;
+        }
+        Ok(Some(builder.finish()))
+    }
+}
+
+/// Reads a file if it is another one than when it was last read, by size and time.
+async fn changed(place: &str, catalog: &CatalogSettings, stamp: &mut Option<String>) -> Result<Option<Bytes>> {
+    let root = open_root(place, &catalog.s3)?;
+    let path = root.store.object_path(&root.uri)?;
+    let store = root.store.object_store();
+    let failed =
+        |e| Error::invalid(format!("`{place}` cannot be read: correct its path or its permissions")).because(e);
+    let found = object_store::ObjectStoreExt::head(&store, &path).await.map_err(failed)?;
+    let now = format!("{} {}", found.size, found.last_modified);
+    if stamp.as_ref() == Some(&now) {
+        return Ok(None);
+    }
+    let bytes = root.store.read(&root.uri).await?;
+    // Written while it was read: the next look sees another stamp.
+    if bytes.len() as u64 != found.size {
+        return Ok(None);
+    }
+    *stamp = Some(now);
+    Ok(Some(bytes))
+}

@@ -1,0 +1,40 @@
+//! Where an IP address is, and whose network it belongs to.
+//!
+//! A [`GeoDatabase`] is one `.mmdb` file, held in memory. A [`GeoSource`] holds the one in use and is shared: whoever
+//! reloads calls [`GeoSource::replace`], every worker asks through its own [`GeoCache`], which learns of a new database
+//! between two chunks ([`GeoCache::refresh`]), so that all rows of a chunk come from one. [`GeoFile`] watches a local
+//! file; files elsewhere are fetched by the caller and opened from their bytes.
+
+mod cache;
+mod database;
+mod reload;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use cache::{GeoCache, MAX_CACHED_ADDRESSES};
+pub use database::{COORDINATE_DECIMALS, GeoDatabase};
+pub use reload::{FileStamp, GeoFile, should_reload};
+pub use source::GeoSource;
+
+/// What is known of an address; everything is null for one that the database does not hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Geo {
+    /// Country, two capital letters of ISO 3166-1.
+    pub country: Option<Arc<str>>,
+    /// Largest part of the country: its code of ISO 3166-2 without the country where the database has one, else its
+    /// English name.
+    pub region: Option<Arc<str>>,
+    /// English name of the city.
+    pub city: Option<Arc<str>>,
+    /// Degrees north, from -90 to 90, rounded to [`COORDINATE_DECIMALS`].
+    pub latitude: Option<f64>,
+    /// Degrees east, from -180 to 180, rounded likewise.
+    pub longitude: Option<f64>,
+    /// Number of the autonomous system, from 0 to 4,294,967,295.
+    pub asn: Option<i64>,
+    /// Who runs it.
+    pub as_organization: Option<Arc<str>>,
+}

@@ -1,0 +1,80 @@
+//! Where the data comes from that events are enriched with.
+
+use icefold_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::ip::IpPolicy;
+
+/// What events are enriched with. Names and documentation of the columns stand in `core/src/tables.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnrichSettings {
+    /// File with uap-core's device rules (`regexes.yaml`) in the place of the built-in ones. Default none.
+    pub device_rules: Option<String>,
+    /// Geo database in MaxMind's format (`.mmdb`): a path or an `s3://` URL. Default none: the columns `geo_*` are null.
+    pub geo_database: Option<String>,
+    /// What becomes of the address in `events`: `keep`, `truncate` (to /24 and /48) or `drop`. Default `truncate`: country
+    /// and network are found before, and the whole address stays in `raw_events` alone.
+    pub ip: IpPolicy,
+    /// Reference data by `user_id`: a Parquet file (path or `s3://` URL), or `table:NAME` for a table of the warehouse.
+    /// Default none: the columns `user_*` are null.
+    pub reference: Option<String>,
+    /// Most people that the reference data may have. Default 20 million: about 1.2 GB.
+    pub reference_max_people: usize,
+    /// Every so many seconds it is looked whether geo database and reference data were replaced. Default 60.
+    pub reload_seconds: u64,
+}
+
+impl Default for EnrichSettings {
+    fn default() -> Self {
+        EnrichSettings {
+            device_rules: None,
+            geo_database: None,
+            ip: IpPolicy::default(),
+            reference: None,
+            reference_max_people: 20_000_000,
+            reload_seconds: 60,
+        }
+    }
+}
+
+impl EnrichSettings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) naming key, value and remedy.
+    pub fn validate(&self) -> Result<()> {
+        if self.reload_seconds == 0 {
+            return Err(Error::invalid("`enrich.reload_seconds` = 0 would look all the time: set it to 1 or more"));
+        }
+        if self.reference_max_people == 0 {
+            return Err(Error::invalid("`enrich.reference_max_people` = 0 lets nobody in: set it to 1 or more"));
+        }
+        for (key, place) in [("geo_database", &self.geo_database), ("reference", &self.reference)] {
+            if let Some(place) = place.as_deref().filter(|place| place.starts_with("http")) {
+                return Err(Error::invalid(format!(
+                    "`enrich.{key}` = `{place}` cannot be fetched: put the file on disk or in a bucket and name it by path \
+                     or s3:// URL"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        EnrichSettings::default().validate().expect("defaults");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_read_is_refused_with_its_remedy() {
+        let wrong = EnrichSettings { geo_database: Some("https://x/y.mmdb".to_owned()), ..EnrichSettings::default() };
+        let error = wrong.validate().expect_err("not fetched");
+        assert!(error.message().contains("`enrich.geo_database`") && error.message().contains("s3://"), "{error}");
+    }
+}
