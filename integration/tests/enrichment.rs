@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,12 +40,14 @@ impl Scene {
 
     fn ingest(&self, warehouse: &str, sources: &[&str], options: &[&str]) -> Command {
         let mut command = self.icefold(warehouse);
+        command.env("ICEFOLD_LOG", "warn");
         command.arg("ingest").args(sources.iter().map(|source| self.path(source))).args(options);
         command
     }
 
     fn ingest_log(&self, warehouse: &str, settings: &[String]) -> Command {
         let mut command = self.icefold(warehouse);
+        command.env("ICEFOLD_LOG", "warn");
         command.args(["ingest", LOG, "--format", "combined"]);
         command.args(settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]));
         command
@@ -87,12 +89,11 @@ fn split_second_half(whole: &Path, parent: &Path, children: [&Path; 2]) {
     }
     fs::copy(first, parent.join("first.ndjson")).expect("copy");
     let mut outs = children.map(|folder| File::create(folder.join("second.ndjson")).expect("create"));
-    for line in BufReader::new(File::open(second).expect("open")).lines() {
-        let line = line.expect("text");
-        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+    for line in fs::read(second).expect("read").split_inclusive(|byte| *byte == b'\n') {
+        let event: Value = serde_json::from_slice(line).unwrap_or_default();
         let device = event["anonymousId"].as_str().or(event["userId"].as_str()).unwrap_or("").to_owned();
         let child = device.bytes().map(usize::from).sum::<usize>() % 2;
-        writeln!(outs[child], "{line}").expect("write");
+        outs[child].write_all(line).expect("write");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::session::Session;
 /// 10,000 real lines of a public web server's access log of May 2015, published by Elastic in its `examples` repository
 /// under Apache-2.0.
 const REAL_LOG: &[u8] = include_bytes!("../../../integration/data/web-access-2015.log.gz");
-/// The countries of the log's addresses, from a public-domain database; integration/data/README.md tells which.
+/// The countries of the log's addresses; integration/data/README.md tells from which database, and whom to credit.
 const COUNTRIES: &[u8] = include_bytes!("../../../integration/data/web-access-2015-countries.mmdb");
 /// Where the demonstration lives unless told otherwise.
 const FOLDER: &str = "icefold-data/demo";
