@@ -14,3 +14,7 @@ pub const ADDED_PREFIX: &str = "icefold.added-";
 pub const TOTAL_PREFIX: &str = "icefold.total-";
 /// Snapshot summary: version of this program.
 pub const VERSION: &str = "icefold.version";
+/// Table property of `events`: URI of the object with the data contracts in force.
+pub const CONTRACTS: &str = "icefold.contracts";
+/// Table property of `events`: these contracts with their versions, for people.
+pub const CONTRACT_VERSIONS: &str = "icefold.contract-versions";

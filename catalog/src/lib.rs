@@ -25,6 +25,7 @@ mod amend;
 pub mod announce;
 pub mod checkpoint;
 pub mod commit;
+pub mod contracts;
 pub mod evolve;
 pub mod expire;
 pub mod intent;

@@ -116,6 +116,18 @@ Examples:
   icefold quarantine                        grouped by the same mistake
   icefold quarantine show --reason invalid_json --limit 3")]
     Quarantine(QuarantineArguments),
+    /// Look at data contracts, compare versions, try them on real events, put them in force
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  icefold contract lint contracts
+  icefold contract check contracts/commerce.yaml new/commerce.yaml
+  icefold contract try new/commerce.yaml --last 1h
+  icefold contract apply contracts
+docs/contract-format.md says how contracts are written, docs/contract-compatibility.md how they may change."
+    )]
+    Contract(ContractCommand),
     /// Tell everything about one event: where it came from, what was decided about it, and where it lies
     #[command(after_help = "Example:\n  icefold explain --event-id 5b6e7c1e-1f0a-4a59-9a3f-0c6f3d0f7f11")]
     Explain(ExplainArguments),
@@ -290,6 +302,76 @@ pub(crate) enum QuarantineCommand {
     },
 }
 
+/// What to do with contracts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContractCommand {
+    /// Find mistakes in contracts, each and together
+    Lint {
+        /// Files, or folders with *.yaml
+        #[arg(required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+    },
+    /// Say what a new version would break, for producers and for readers
+    #[command(after_help = "Ends with exit code 2 when somebody would be broken.")]
+    Check {
+        /// Version in use
+        old: PathBuf,
+        /// Version that is to follow
+        new: PathBuf,
+    },
+    /// Put contracts in force: columns are added to `events`, running writers follow at their next commit
+    Apply {
+        /// Files, or folders with *.yaml; contracts of other ids stay in force
+        #[arg(required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+        /// Also when it breaks producers or readers
+        #[arg(long)]
+        breaking: bool,
+    },
+    /// Print what is in force
+    Show,
+    /// Print a contract in another form
+    Export {
+        /// Form
+        kind: SchemaKind,
+        /// Contract
+        file: PathBuf,
+    },
+    /// Run recent raw events through proposed contracts and say what would change, for each event and producer
+    Try(TryArguments),
+}
+
+/// Forms of a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// JSON Schema 2020-12 of the whole event
+    JsonSchema,
+}
+
+/// Arguments of `contract try`.
+#[derive(Debug, Args)]
+pub(crate) struct TryArguments {
+    /// Files, or folders with *.yaml
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the events come from
+    #[arg(long, default_value = "raw")]
+    pub(crate) from: TrySource,
+    /// Events that arrived in so much time before the newest one: 30m, 1h, 7d
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = duration)]
+    pub(crate) last: std::time::Duration,
+    /// Look at this many events at most
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = number)]
+    pub(crate) limit: u64,
+}
+
+/// Where events for a trial come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrySource {
+    /// `raw_events`
+    Raw,
+}
+
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
@@ -331,6 +413,21 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("expected a share between 0 and 1, for example 0.01".to_owned()),
     }
+}
+
+/// Reads a time such as 90s, 30m, 1h or 7d.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || "expected a time such as 90s, 30m, 1h or 7d".to_owned();
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    Ok(std::time::Duration::from_secs(number.checked_mul(seconds).ok_or_else(wrong)?))
 }
 
 /// Reads a number that may be grouped as in `200_000` or `200,000`.

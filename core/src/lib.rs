@@ -2,8 +2,9 @@
 //!
 //! * [`position`]: places in the stream: [`ShardId`], [`Offset`], [`Checkpoint`], [`Delta`].
 //! * [`commit_id`]: the identity of a piece of work, so that the same work is recognised when it comes back.
+//! * [`contract`]: data contracts, from their YAML to the rules that the decoder runs.
 //! * [`counts`]: what became of the rows of a range (invariant W2).
-//! * [`tables`]: the Iceberg schemas of `raw_events`, `events` and `quarantine`.
+//! * [`tables`]: the Iceberg schemas of `raw_events`, `events`, `quarantine` and `identities`; [`timestamp`]: times as text.
 //! * [`error`]: one error type whose kinds say what the caller does next.
 //! * [`invariants`]: the numbered invariants, so that a test, a simulation and `verify` name the same thing.
 //! * [`clock`] and [`ids`]: time and randomness as components that are handed in.
@@ -12,12 +13,14 @@
 
 pub mod clock;
 pub mod commit_id;
+pub mod contract;
 pub mod counts;
 pub mod error;
 pub mod ids;
 pub mod invariants;
 pub mod position;
 pub mod tables;
+pub mod timestamp;
 
 pub use clock::{Clock, SystemClock};
 pub use commit_id::CommitId;

@@ -9,7 +9,7 @@ must be one that `enrichment/explanations.py` lists. Prints a report as JSON:
     rows           how many were compared, and the offsets that only one side has
     columns        column -> how many rows are equal, and how many differ
     explained      explanation -> column -> differing rows, and how many user agents they are of
-    unexplained    what nothing explains, the first of them in full
+    unexplained    what nothing explains: how many, column -> how many, and the first of them in full
     totals         figures that both sides count in their own way, and whether they are the same
 
 The warehouse must have been written with default settings but for `enrich.geo_database`, which is the file given here.
@@ -110,7 +110,11 @@ def compare(expected: enriched.Enriched, found: Rows, quarantined: list[int]) ->
         },
         "columns": {c: {"equal": len(both) - differing[c], "different": differing[c]} for c in columns},
         "explained": {name: counted(by_column) for name, by_column in sorted(explained.items())},
-        "unexplained": {"differences": len(unexplained), "first": unexplained[:MAX_UNEXPLAINED_SHOWN]},
+        "unexplained": {
+            "differences": len(unexplained),
+            "columns": dict(Counter(difference["column"] for difference in unexplained)),
+            "first": unexplained[:MAX_UNEXPLAINED_SHOWN],
+        },
         "totals": {
             **totals(expected.rows, found),
             "lines that are no rows": {"expected": expected.refused, "found": quarantined},
@@ -182,7 +186,8 @@ def complaints_of(report: dict) -> Iterator[str]:
         if rows[side]:
             yield f"{len(rows[side])} lines are {side.replace('_', ' ')}, the first at byte {rows[side][0]}"
     if unexplained["differences"]:
-        yield f"{unexplained['differences']} differences are unexplained"
+        columns = ", ".join(f"{column} {count}" for column, count in unexplained["columns"].items())
+        yield f"{unexplained['differences']} differences are unexplained: {columns}"
     for difference in unexplained["first"]:
         yield "at byte {source_offset}: {column} is {found!r}, not {expected!r}: {user_agent}".format(**difference)
     for name, total in report["totals"].items():

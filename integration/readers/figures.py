@@ -4,13 +4,14 @@ The figures of one table at one snapshot are plain JSON:
 
     rows, distinct_ids             counts
     min_time, max_time             microseconds since 1970 of the time column that partitions the table
-    sums                           integer column -> sum; time column -> sum of its microseconds since midnight
+    sums                           integer column -> sum; time column -> sum of its microseconds since midnight; day -> sum of
+                                   its days since 1970; fraction -> sum in hundredths, which is exact; boolean -> how many are true
     non_null, bytes                column -> rows that have it, and the bytes of its texts or binaries
     json_number                    sum of a number inside a JSON column, as decimal text; null where nobody asked
     by_group, by_day               value or day (UTC) -> rows
     aggregates_alone               count, minima and maxima asked for without anything else: engines answer from manifests
-    filtered                       rows under filters that engines prune files by: equality with the greatest text of a
-                                   column (a bound that was cut must not hide it), null, one day
+    filtered                       rows under filters that engines prune files by: equality with the greatest value of a
+                                   column (a text's bound that was cut must not hide it), null, true, one day
 
 An engine that has no words for a question answers `CANNOT`, which agrees with everything.
 
@@ -24,27 +25,36 @@ from datetime import date
 from decimal import Decimal
 
 MICROS_PER_DAY = 86_400_000_000
+# Fractions are rounded to two decimals in the table; their sum depends on the order of adding, that of whole numbers not.
+HUNDREDTHS = 100
 CANNOT = "cannot say"
 
 
 @dataclass(frozen=True)
 class Table:
-    """One of icefold's tables: which of its columns play which part in the figures."""
+    """One of icefold's tables: which of its columns play which part in the figures.
+
+    `nullable` is None where no column is.
+    """
 
     name: str
     time: str
     id: str
     group: str
-    nullable: str
+    nullable: str | None
     integers: tuple[str, ...]
     timestamps: tuple[str, ...]
-    binaries: tuple[str, ...]
     texts: tuple[str, ...]
     looked_up: tuple[str, ...]
+    binaries: tuple[str, ...] = ()
+    fractions: tuple[str, ...] = ()
+    booleans: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.integers + self.timestamps + self.binaries + self.texts
+        numbers = self.integers + self.timestamps + self.fractions + self.booleans + self.days
+        return numbers + self.binaries + self.texts
 
 
 POSITION = ("shard", "segment")
@@ -70,9 +80,17 @@ TABLES = {
             id="message_id",
             group="event_type",
             nullable="user_id",
-            integers=("source_offset", "sub_offset", "screen_width", "screen_height"),
-            timestamps=("event_time", "arrival_time", "original_timestamp", "sent_at"),
-            binaries=(),
+            integers=(
+                *("source_offset", "sub_offset", "screen_width", "screen_height"),
+                *("geo_asn", "session_event_number"),
+            ),
+            timestamps=(
+                *("event_time", "arrival_time", "original_timestamp", "sent_at"),
+                *("session_start", "session_latest"),
+            ),
+            fractions=("geo_latitude", "geo_longitude"),
+            booleans=("is_bot",),
+            days=("user_signup_date",),
             texts=(
                 *("message_id", "event_type", "event_name", "anonymous_id", "user_id", "group_id", "previous_id"),
                 *("ip", "user_agent", "locale", "timezone"),
@@ -81,8 +99,15 @@ TABLES = {
                 *("app_name", "app_version", "os_name", "os_version"),
                 *("device_type", "device_manufacturer", "device_model", "library_name", "library_version"),
                 *("properties", "traits", "context", "extra", "contract", *POSITION),
+                *("browser_name", "browser_version", "browser_os_name", "browser_os_version"),
+                *("device_family", "device_brand", "device_class"),
+                *("geo_country", "geo_region", "geo_city", "geo_as_organization"),
+                *("session_id", "resolved_user_id", "resolved_by", "user_plan", "user_consent"),
             ),
-            looked_up=("message_id", "user_agent", "page_url", "properties"),
+            looked_up=(
+                *("message_id", "user_agent", "page_url", "properties"),
+                *("geo_country", "geo_latitude", "session_id", "user_signup_date"),
+            ),
         ),
         Table(
             name="quarantine",
@@ -98,6 +123,17 @@ TABLES = {
                 *("message_id", "anonymous_id", "user_id", "library_name", "library_version", *POSITION),
             ),
             looked_up=("found",),
+        ),
+        Table(
+            name="identities",
+            time="arrival_time",
+            id="message_id",
+            group="kind",
+            nullable=None,
+            integers=("source_offset", "sub_offset", "binding_number", "sightings"),
+            timestamps=("arrival_time", "first_seen", "last_seen"),
+            texts=("known_id", "user_id", "kind", "message_id", *POSITION),
+            looked_up=("known_id", "user_id"),
         ),
     )
 }
@@ -119,13 +155,14 @@ class JsonNumber:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How an SQL engine spells what differs between engines; every function takes a column's name.
+    """How an SQL engine spells what differs between engines; every function takes a column's name, or a value to write.
 
     `binary_bytes` is None where the engine cannot tell the length of a binary.
     """
 
     micros: Callable[[str], str]
     day: Callable[[str], str]
+    days_since_1970: Callable[[str], str]
     text_bytes: Callable[[str], str]
     binary_bytes: Callable[[str], str] | None
     json_decimal: Callable[[str, str], str]
@@ -178,6 +215,9 @@ def whole_scan(table: Table, source: Source, dialect: Dialect, json_number: Json
     }
     expressions |= {("sums", c): f"sum({c})" for c in table.integers}
     expressions |= {("sums", c): f"sum(abs({dialect.micros(c)}) % {MICROS_PER_DAY})" for c in table.timestamps}
+    expressions |= {("sums", c): f"sum(CAST(round({c} * {HUNDREDTHS}) AS BIGINT))" for c in table.fractions}
+    expressions |= {("sums", c): f"sum(CASE WHEN {c} THEN 1 ELSE 0 END)" for c in table.booleans}
+    expressions |= {("sums", c): f"sum({dialect.days_since_1970(c)})" for c in table.days}
     expressions |= {("non_null", c): f"count({c})" for c in table.columns}
     expressions |= {("bytes", c): f"sum({dialect.text_bytes(c)})" for c in table.texts}
     if dialect.binary_bytes:
@@ -205,15 +245,25 @@ def filtered(table: Table, source: Source, dialect: Dialect, by_day: dict[str, i
     for column in table.looked_up:
         (greatest,) = source.one([f"max({column})"])
         if greatest is not None:
-            (rows,) = source.one(["count(*)"], f"WHERE {column} = {dialect.literal(greatest)}")
+            (rows,) = source.one(["count(*)"], f"WHERE {column} = {literal(table, dialect, column, greatest)}")
             figures[f"{column} at its greatest"] = rows
-    (figures[f"{table.nullable} is null"],) = source.one(["count(*)"], f"WHERE {table.nullable} IS NULL")
+    for column in table.booleans:
+        (figures[f"{column} is true"],) = source.one(["count(*)"], f"WHERE {column} = true")
+    if table.nullable:
+        (figures[f"{table.nullable} is null"],) = source.one(["count(*)"], f"WHERE {table.nullable} IS NULL")
     if by_day:
         start = day_start(middle_day(by_day))
         bounds = (dialect.timestamp(start), dialect.timestamp(start + MICROS_PER_DAY))
         where = f"WHERE {table.time} >= {bounds[0]} AND {table.time} < {bounds[1]}"
         (figures["on the middle day"],) = source.one(["count(*)"], where)
     return figures
+
+
+def literal(table: Table, dialect: Dialect, column: str, value) -> str:
+    """Writes a value of a column; days come as dates or as texts, according to the engine."""
+    if column in table.fractions:
+        return f"CAST({value} AS DOUBLE)"
+    return f"DATE '{value}'" if column in table.days else dialect.literal(value)
 
 
 def asked(json_number: JsonNumber | None, table: Table) -> bool:

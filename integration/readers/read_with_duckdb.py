@@ -10,6 +10,7 @@ from warehouse import Warehouse
 DIALECT = Dialect(
     micros=lambda time: f"epoch_us({time})",
     day=lambda time: f"strftime({time}, '%Y-%m-%d')",
+    days_since_1970=lambda day: f"{day} - DATE '1970-01-01'",
     text_bytes=lambda text: f"strlen({text})",
     binary_bytes=lambda binary: f"octet_length({binary})",
     json_decimal=lambda column, key: f"try_cast(json_extract_string({column}, '$.{key}') AS DECIMAL(18, 6))",

@@ -10,6 +10,7 @@ from warehouse import Warehouse
 DIALECT = Dialect(
     micros=lambda time: f"CAST({time} AS BIGINT)",
     day=lambda time: f"to_char({time}, '%Y-%m-%d')",
+    days_since_1970=lambda day: f"CAST({day} AS INT)",
     text_bytes=lambda text: f"octet_length({text})",
     # DataFusion's octet_length takes texts only, and a payload need not be one.
     binary_bytes=None,

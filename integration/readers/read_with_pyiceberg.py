@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from figures import MICROS_PER_DAY, JsonNumber, Table, asked, day_start, decimal_text, middle_day
+from figures import HUNDREDTHS, MICROS_PER_DAY, JsonNumber, Table, asked, day_start, decimal_text, middle_day
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, IsNull, LessThan
@@ -54,7 +54,7 @@ class Scan:
             "distinct_ids": pc.count_distinct(self.arrow[table.id]).as_py(),
             "min_time": pc.min(self.micros(table.time)).as_py(),
             "max_time": pc.max(self.micros(table.time)).as_py(),
-            "sums": {c: total(self.arrow[c]) for c in table.integers} | {c: self.day_micros(c) for c in table.timestamps},
+            "sums": self.sums(),
             "non_null": {c: pc.count(self.arrow[c]).as_py() for c in table.columns},
             "bytes": {c: total(pc.binary_length(self.arrow[c])) for c in table.texts + table.binaries},
             "json_number": self.json_sum(json_number) if asked(json_number, table) else None,
@@ -63,6 +63,18 @@ class Scan:
             "aggregates_alone": self.aggregates_alone(),
             "filtered": self.filtered(by_day),
         }
+
+    def sums(self) -> dict[str, int]:
+        """Adds up what is or can be made whole numbers."""
+        table = self.table
+        sums = {c: total(self.arrow[c]) for c in table.integers + table.booleans}
+        sums |= {c: self.day_micros(c) for c in table.timestamps}
+        sums |= {c: total(pc.cast(self.arrow[c], pa.int32())) for c in table.days}
+        return sums | {c: self.hundredths(c) for c in table.fractions}
+
+    def hundredths(self, column: str) -> int:
+        """Adds up a fraction, in hundredths."""
+        return total(pc.cast(pc.round(pc.multiply(self.arrow[column], HUNDREDTHS)), pa.int64()))
 
     def micros(self, column: str) -> pa.ChunkedArray:
         """Returns a time column as microseconds since 1970."""
@@ -104,10 +116,12 @@ class Scan:
         """Counts under filters that let PyIceberg skip partitions, files and row groups."""
         figures = {}
         for column in self.table.looked_up:
-            greatest = greatest_text(self.arrow[column])
+            greatest = greatest_value(self.arrow[column])
             if greatest is not None:
                 figures[f"{column} at its greatest"] = self.count(EqualTo(column, greatest))
-        figures[f"{self.table.nullable} is null"] = self.count(IsNull(self.table.nullable))
+        figures |= {f"{column} is true": self.count(EqualTo(column, True)) for column in self.table.booleans}
+        if self.table.nullable:
+            figures[f"{self.table.nullable} is null"] = self.count(IsNull(self.table.nullable))
         if by_day:
             start, time = day_start(middle_day(by_day)), self.table.time
             end = start + MICROS_PER_DAY
@@ -125,10 +139,10 @@ def iso(micros: int) -> str:
     return pa.scalar(micros, pa.timestamp("us", "UTC")).as_py().isoformat()
 
 
-def greatest_text(column: pa.ChunkedArray) -> str | None:
-    """Returns the greatest text by its bytes, as SQL engines order texts."""
-    texts = [text for text in column.unique().to_pylist() if text is not None]
-    return max(texts, key=lambda text: text.encode(), default=None)
+def greatest_value(column: pa.ChunkedArray):
+    """Returns the greatest value; texts by their bytes, as SQL engines order them."""
+    values = [value for value in column.unique().to_pylist() if value is not None]
+    return max(values, key=lambda value: value.encode() if isinstance(value, str) else value, default=None)
 
 
 def total(column: pa.ChunkedArray) -> int:

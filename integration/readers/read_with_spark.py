@@ -10,6 +10,7 @@ from warehouse import Warehouse
 DIALECT = Dialect(
     micros=lambda time: f"unix_micros({time})",
     day=lambda time: f"date_format({time}, 'yyyy-MM-dd')",
+    days_since_1970=lambda day: f"unix_date({day})",
     text_bytes=lambda text: f"octet_length({text})",
     binary_bytes=lambda binary: f"octet_length({binary})",
     json_decimal=lambda column, key: f"cast(get_json_object({column}, '$.{key}') AS DECIMAL(18, 6))",

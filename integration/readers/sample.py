@@ -16,7 +16,17 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import DayTransform
-from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
 from warehouse import CATALOG, NAMESPACE
 
 ROWS_PER_SNAPSHOT = 500
@@ -47,6 +57,9 @@ def iceberg_schema(table: Table) -> Schema:
     """Builds the schema from what `figures.py` knows of the table."""
     kinds = {c: LongType() if c == "source_offset" else IntegerType() for c in table.integers}
     kinds |= dict.fromkeys(table.timestamps, TimestamptzType())
+    kinds |= dict.fromkeys(table.fractions, DoubleType())
+    kinds |= dict.fromkeys(table.booleans, BooleanType())
+    kinds |= dict.fromkeys(table.days, DateType())
     kinds |= dict.fromkeys(table.binaries, BinaryType())
     kinds |= dict.fromkeys(table.texts, StringType())
     required = {table.time, table.group, "source_offset", "sub_offset"}
@@ -66,6 +79,12 @@ def draw(field: pa.Field, table: Table, chance: random.Random):
         return None
     if pa.types.is_timestamp(field.type):
         return START + timedelta(microseconds=chance.randrange(DAYS * 86_400_000_000))
+    if pa.types.is_date(field.type):
+        return START.date() - timedelta(days=chance.randrange(30_000))
+    if pa.types.is_boolean(field.type):
+        return chance.random() < 0.5
+    if pa.types.is_floating(field.type):
+        return chance.randrange(-18_000, 18_000) / 100
     if pa.types.is_integer(field.type):
         return chance.randrange(1 << 40 if field.name == "source_offset" else 4)
     if pa.types.is_large_binary(field.type) or pa.types.is_binary(field.type):

@@ -1,4 +1,5 @@
-//! Other engines read icefold's tables and commit on top of them: DuckDB, PyIceberg and Spark with Iceberg Java.
+//! Other engines read icefold's tables and commit on top of them: DuckDB, PyIceberg and Spark with Iceberg Java. And the
+//! enriched columns of access logs are compared with a computation that shares nothing with icefold but the rules.
 //!
 //! The engines live behind scripts in `integration/readers`; `setup` installs them the first time (see `docs/readers.md`).
 //! icefold takes part as its real binary, which must have been built: `cargo build --release --workspace`. Nothing is
@@ -20,7 +21,12 @@ const FILES: usize = 4;
 const COMMIT_BYTES: &str = "2000000";
 /// The number inside `properties` that engines add up; `generate` says what comes out.
 const JSON_NUMBER: &str = "events.properties.revenue";
-const TABLES: [&str; 3] = ["raw_events", "events", "quarantine"];
+const TABLES: [&str; 4] = ["raw_events", "events", "quarantine", "identities"];
+/// It knows the addresses that `generate` makes, some of them with coordinates.
+const CITIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../writer/tests/data/geo-city.mmdb");
+const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/web-access-2015.log.gz");
+/// It knows the addresses of the log.
+const COUNTRIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/web-access-2015-countries.mmdb");
 
 #[test]
 fn other_engines_agree_with_icefold_now_and_at_older_snapshots() {
@@ -30,6 +36,10 @@ fn other_engines_agree_with_icefold_now_and_at_older_snapshots() {
     // What icefold says of these snapshots now is what everybody must say of them later.
     let then = scene.agreed(&["--engine", "duckdb"]);
     let mut expect = then["icefold"].clone();
+    for column in ["is_bot", "geo_country", "geo_latitude", "user_signup_date", "resolved_user_id"] {
+        let rows = only_snapshot(&expect["events"])["non_null"][column].as_u64();
+        assert!(rows > Some(0), "`{column}` would not be tested");
+    }
 
     scene.offer(FILES / 2..FILES);
     scene.ingest();
@@ -45,6 +55,57 @@ fn other_engines_agree_with_icefold_now_and_at_older_snapshots() {
         let asked = now["spark"][table].as_object().expect("figures by snapshot").len();
         assert!(asked >= 2, "`{table}` was read at {asked} snapshot, an older one too was meant");
     }
+}
+
+#[test]
+fn other_engines_agree_on_a_log_of_robots_and_countries() {
+    let scene = LogScene::new(Path::new(LOG));
+    scene.ingest(&[&scene.countries()]);
+    let all = agreed(&scene.python, &scene.warehouse(), &[]);
+    let events = only_snapshot(&all["icefold"]["events"]);
+    assert_eq!(events["filtered"]["is_bot is true"], events["sums"]["is_bot"]);
+    assert!(events["sums"]["is_bot"].as_u64() > Some(2_000), "{}", events["sums"]);
+    assert!(events["non_null"]["geo_country"].as_u64() > Some(9_000), "{}", events["non_null"]);
+}
+
+#[test]
+fn enriched_columns_of_a_real_log_are_those_of_an_independent_computation() {
+    let scene = LogScene::new(Path::new(LOG));
+    scene.ingest(&[&scene.countries()]);
+    let report = scene.compare().unwrap_or_else(|differences| panic!("{differences}"));
+    assert!(report["rows"]["compared"].as_u64() >= Some(9_999), "{}", report["rows"]);
+    assert_eq!(report["unexplained"]["differences"], 0);
+    assert_eq!(report["totals"]["countries"]["found"]["US"], 3_895, "there is a database");
+}
+
+#[test]
+fn sessions_of_a_disordered_log_are_those_of_an_independent_computation() {
+    let scene = LogScene::disordered();
+    scene.ingest(&[&scene.countries()]);
+    let report = scene.compare().unwrap_or_else(|differences| panic!("{differences}"));
+    assert!(report["rows"]["compared"].as_u64() >= Some(20_000), "{}", report["rows"]);
+    for column in ["session_id", "session_start", "session_latest", "session_event_number"] {
+        assert_eq!(report["columns"][column]["different"], 0, "{column}");
+    }
+}
+
+#[test]
+fn a_gap_that_is_a_second_shorter_is_noticed_by_the_independent_computation() {
+    let scene = LogScene::disordered();
+    scene.ingest(&[&scene.countries(), "writer.sessions.gap_seconds=1799"]);
+    let differences = scene.compare().expect_err("sessions are others");
+    for column in ["session_id", "session_start", "session_latest", "session_event_number"] {
+        assert!(first_line(&differences).contains(column), "{column}: {differences}");
+    }
+    assert!(!first_line(&differences).contains("geo_country"), "{differences}");
+}
+
+#[test]
+fn a_database_that_is_missing_is_noticed_by_the_independent_computation() {
+    let scene = LogScene::new(Path::new(LOG));
+    scene.ingest(&[]);
+    let differences = scene.compare().expect_err("there are no countries");
+    assert!(first_line(&differences).ends_with("are unexplained: geo_country 9979"), "{differences}");
 }
 
 #[test]
@@ -102,12 +163,15 @@ struct Scene {
 }
 
 impl Scene {
-    /// Generates the events; no file is offered yet.
+    /// Generates the events and data about their people; no file is offered yet.
     fn new() -> Self {
         let scene = Scene { folder: TempDir::new().expect("temporary folder"), python: launcher() };
         fs::create_dir(scene.path("source")).expect("source folder");
         let (events, files) = (EVENTS.to_string(), FILES.to_string());
         scene.icefold(["generate", &events, "--seed", "7", "--files", &files, "--out", &scene.text("generated")]);
+        let mut reference = Command::new(&scene.python);
+        reference.arg(scripts().join("reference.py")).arg(scene.path("generated")).arg(scene.path("people.parquet"));
+        succeed(&mut reference);
         scene
     }
 
@@ -137,7 +201,10 @@ impl Scene {
     }
 
     fn ingest(&self) {
-        self.icefold(["ingest", &self.text("source"), "--commit-bytes", COMMIT_BYTES]);
+        let geo = format!("enrich.geo_database={CITIES}");
+        let reference = format!("enrich.reference={}", self.text("people.parquet"));
+        let settings = ["--commit-bytes", COMMIT_BYTES, "--set", &geo, "--set", &reference];
+        self.icefold(["ingest", &self.text("source")].into_iter().chain(settings));
     }
 
     fn count(&self, table: &str) -> u64 {
@@ -158,6 +225,9 @@ impl Scene {
         let cents = of["revenue_cents"].as_u64().expect("revenue");
         // A record is a line without its end.
         let payload_bytes = of["bytes"].as_u64().expect("bytes") - of["events"].as_u64().expect("events");
+        // Each of these calls shows one device's person: an `alias` replaces the device's own id.
+        let calls = ["identify", "alias"].map(|kind| (kind, of["by_type"][kind].as_u64().expect("calls")));
+        let sightings: u64 = calls.iter().map(|(_, calls)| calls).sum();
         let events = json!({
             "rows": of["unique_valid"],
             "distinct_ids": of["unique_valid"],
@@ -168,24 +238,26 @@ impl Scene {
             ("events", events),
             ("raw_events", json!({ "rows": of["events"], "bytes": { "payload": payload_bytes } })),
             ("quarantine", json!({ "rows": of["malformed"] })),
+            (
+                "identities",
+                json!({
+                    "rows": sightings,
+                    "distinct_ids": sightings,
+                    "sums": { "sightings": sightings },
+                    "by_group": BTreeMap::from(calls),
+                }),
+            ),
         ])
     }
 
     /// Asks icefold and the other engines; `Err` holds the differences.
     fn compare(&self, options: &[&str]) -> Result<Value, String> {
-        let mut command = Command::new(&self.python);
-        command.arg(scripts().join("compare.py")).arg(self.path("warehouse")).arg("--icefold").arg(binary());
-        let output = run(command.args(["--json-number", JSON_NUMBER]).args(options));
-        match output.status.code() {
-            Some(0) => Ok(serde_json::from_slice(&output.stdout).expect("figures as JSON")),
-            Some(1) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-            _ => panic!("compare.py failed:\n{}", String::from_utf8_lossy(&output.stderr)),
-        }
+        compare(&self.python, &self.path("warehouse"), options)
     }
 
     /// Asks icefold and the other engines, who must agree.
     fn agreed(&self, options: &[&str]) -> Value {
-        self.compare(options).unwrap_or_else(|differences| panic!("engines differ:\n{differences}"))
+        agreed(&self.python, &self.path("warehouse"), options)
     }
 
     /// Lets other engines commit; returns the tables' current snapshots.
@@ -202,6 +274,76 @@ impl Scene {
     }
 }
 
+/// A warehouse of an access log, and the launcher of the engines.
+struct LogScene {
+    folder: TempDir,
+    python: PathBuf,
+    log: PathBuf,
+}
+
+impl LogScene {
+    /// Takes a log; it is not ingested yet.
+    fn new(log: &Path) -> Self {
+        LogScene { folder: TempDir::new().expect("temporary folder"), python: launcher(), log: log.into() }
+    }
+
+    /// Makes a log out of order, in which many events are a second more or less than the gap apart: in the real one all
+    /// are in minute 5 of their hour.
+    fn disordered() -> Self {
+        let mut scene = LogScene::new(Path::new(LOG));
+        let made = scene.folder.path().join("made.log.gz");
+        let mut make = Command::new(&scene.python);
+        succeed(make.arg(scripts().join("enrichment/made_log.py")).arg(LOG).arg(&made).args(["--seed", "7"]));
+        scene.log = made;
+        scene
+    }
+
+    fn warehouse(&self) -> PathBuf {
+        self.folder.path().join("warehouse")
+    }
+
+    /// The setting that names the database.
+    fn countries(&self) -> String {
+        format!("enrich.geo_database={COUNTRIES}")
+    }
+
+    fn ingest(&self, settings: &[&str]) {
+        let mut command = icefold(&self.warehouse());
+        command.arg("ingest").arg(&self.log).args(["--format", "combined"]);
+        succeed(command.args(settings.iter().flat_map(|setting| ["--set", setting])));
+    }
+
+    /// Compares with the independent computation: its report, or `Err` with the differences that nothing explains.
+    fn compare(&self) -> Result<Value, String> {
+        let mut command = Command::new(&self.python);
+        command.arg(scripts().join("compare_enrichment.py")).arg(self.warehouse()).arg("--log").arg(&self.log);
+        compared(command.args(["--geo", COUNTRIES]))
+    }
+}
+
+/// Asks icefold and the other engines about a warehouse; `Err` holds the differences.
+fn compare(python: &Path, warehouse: &Path, options: &[&str]) -> Result<Value, String> {
+    let mut command = Command::new(python);
+    command.arg(scripts().join("compare.py")).arg(warehouse).arg("--icefold").arg(binary());
+    compared(command.args(["--json-number", JSON_NUMBER]).args(options))
+}
+
+/// Asks icefold and the other engines about a warehouse; they must agree.
+fn agreed(python: &Path, warehouse: &Path, options: &[&str]) -> Value {
+    compare(python, warehouse, options).unwrap_or_else(|differences| panic!("engines differ:\n{differences}"))
+}
+
+/// Runs a script that compares: what it printed as JSON, or `Err` with the differences that it found.
+fn compared(command: &mut Command) -> Result<Value, String> {
+    let output = run(command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(0) => Ok(serde_json::from_slice(&output.stdout).expect("JSON")),
+        Some(1) => Err(said),
+        _ => panic!("{command:?} failed:\n{said}"),
+    }
+}
+
 /// Options that ask for the snapshots for which there are figures.
 fn snapshot_options(figures: &Value, table: &str) -> Vec<String> {
     let ids = figures.as_object().into_iter().flat_map(|snapshots| snapshots.keys());
@@ -211,6 +353,10 @@ fn snapshot_options(figures: &Value, table: &str) -> Vec<String> {
 /// The figures of the only snapshot that was asked for.
 fn only_snapshot(figures: &Value) -> &Value {
     figures.as_object().and_then(|snapshots| snapshots.values().next()).expect("the current snapshot")
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 fn file_name(path: &Path) -> String {

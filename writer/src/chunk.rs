@@ -65,4 +65,6 @@ pub struct DecodedChunk {
     pub message_hashes: Vec<u128>,
     /// What did not pass, in stream order; columns of `TableKind::Quarantine`.
     pub quarantine: RecordBatch,
+    /// The data contracts that were in force, with their versions.
+    pub contracts: Option<Arc<str>>,
 }

@@ -125,9 +125,9 @@ impl ParquetFile {
 ///
 /// # Errors
 /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the columns are of another length.
-pub(crate) fn extended(rows: RecordBatch, more: Vec<(&'static str, ArrayRef)>) -> Result<RecordBatch> {
+pub(crate) fn extended<N: Into<String> + Clone>(rows: RecordBatch, more: Vec<(N, ArrayRef)>) -> Result<RecordBatch> {
     let schema = rows.schema();
-    let added = more.iter().map(|(name, array)| Arc::new(Field::new(*name, array.data_type().clone(), true)));
+    let added = more.iter().map(|(name, array)| Arc::new(Field::new(name.clone(), array.data_type().clone(), true)));
     let fields: Vec<FieldRef> = schema.fields().iter().cloned().chain(added).collect();
     let columns = rows.columns().iter().cloned().chain(more.into_iter().map(|(_, array)| array)).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));

@@ -2,6 +2,7 @@
 
 pub mod chunk;
 mod columns;
+pub mod contracts;
 pub mod decode;
 pub mod dedup;
 pub mod encode;

@@ -39,13 +39,17 @@ VERSIONS = ("browser_version", "browser_os_version")
 KINDS = ("device_class", "is_bot")
 DEVICE = ("browser_name", "browser_version", "browser_os_name", "browser_os_version", "device_family", "device_brand")
 
-# What a robot says of itself, in small letters.
-ROBOT_MARKS = ("+http", "feedburner", "simplepie", "phantomjs")
+# What a robot says of itself, in small letters; the first that is there explains.
+ROBOT_MARKS = (
+    *("+http", "phantomjs", "embedly", "ezooms/", "binlar_"),
+    *("link validator", "portscout/", "distilator/"),
+    *("feedburner", "simplepie", "feedbin", "commafeed/", "theoldreader.com", "tiny tiny rss/", "digg feed fetcher"),
+    "livejournal.com (webmaster@",
+)
 LIBRARIES = re.compile(r"Wget/|curl/|Python-urllib/|python-requests/|LWP::|Ruby$|HTTP_Request2/|fetch libfetch/")
-PHONE_WORDS = ("MIDP", "Mobile", "Dalvik")
-FEATURE_PHONE = "Generic Feature Phone"
-# Programs whose names begin like models of phones in uap-core's list (`port…`, `fetc…`, `http…`).
-NO_PHONES = re.compile(r"portscout/|fetch libfetch/|HTTP_Request2/")
+PHONE_WORDS = ("MIDP", "Opera Mini", "Mobile")
+# The feature phone is guessed from the first letters: of `QS304` rightly, of `portscout`, `fetch` and `HTTP_Request2` not.
+GENERIC_FAMILIES = ("Generic Feature Phone", "Generic Smartphone", "Generic Tablet")
 
 
 def explain(difference: Difference) -> str | None:
@@ -57,6 +61,7 @@ def explain(difference: Difference) -> str | None:
 def explanations() -> Iterator[Explanation]:
     """Lists them, those first that are about what uap-core says, then those about what it does not say."""
     yield Explanation("uap-core's `Other` is null", NAMES, lambda d: d.expected == "Other" and d.found is None)
+    yield Explanation("a device like `Generic Feature Phone` is null", ("device_family",), is_generic_family)
     yield Explanation("a version has three parts", VERSIONS, is_cut_version)
     yield Explanation("a brand like `Generic_Android` is null", ("device_brand",), is_generic_brand)
     yield Explanation(
@@ -66,12 +71,14 @@ def explanations() -> Iterator[Explanation]:
     yield Explanation("a library by its first word", KINDS, is_library)
     for mark in ROBOT_MARKS:
         yield Explanation(f"a robot by `{mark}`", KINDS, robot_by(mark))
-    yield Explanation(
-        "uap-core takes a program's name for a phone's: a misjudgement", ("device_class",), is_program_taken_for_phone
-    )
-    yield Explanation(f"a phone by uap-core's `{FEATURE_PHONE}`", ("device_class",), is_feature_phone)
     for word in PHONE_WORDS:
         yield Explanation(f"a phone by `{word}`", ("device_class",), phone_by(word))
+    yield Explanation("an app on Android says neither phone nor tablet: a phone", ("device_class",), is_android_app)
+
+
+def is_generic_family(d: Difference) -> bool:
+    """Not a device's name."""
+    return d.expected in GENERIC_FAMILIES and d.found is None
 
 
 def is_cut_version(d: Difference) -> bool:
@@ -116,23 +123,19 @@ def robot_by(mark: str) -> Callable[[Difference], bool]:
     return fits
 
 
-def is_program_taken_for_phone(d: Difference) -> bool:
-    """Listed one by one: nothing else may hide behind this."""
-    return is_feature_phone(d) and bool(NO_PHONES.match(d.user_agent))
-
-
-def is_feature_phone(d: Difference) -> bool:
-    """These have no operating system that would say so."""
-    return (d.expected, d.found) == ("unknown", "phone") and d.row["device_family"] == FEATURE_PHONE
-
-
 def phone_by(word: str) -> Callable[[Difference], bool]:
     """A word that only phones have, where the system does not decide."""
 
     def fits(d: Difference) -> bool:
-        return d.expected in ("unknown", "tablet") and d.found == "phone" and word in d.user_agent
+        return (d.expected, d.found) == ("unknown", "phone") and word in d.user_agent
 
     return fits
+
+
+def is_android_app(d: Difference) -> bool:
+    """Without `Mobile` a browser on Android is one of a tablet, but an app does not say such things."""
+    is_app = d.row["browser_os_name"] == "Android" and not d.user_agent.startswith("Mozilla/")
+    return (d.expected, d.found) == ("tablet", "phone") and is_app
 
 
 EXPLANATIONS = tuple(explanations())

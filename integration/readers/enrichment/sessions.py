@@ -12,7 +12,7 @@ began the session and stays. Numbers follow the order of the stream.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 GAP = timedelta(minutes=30)
@@ -25,16 +25,10 @@ class Session:
     """A session; `number` is its place among all sessions, in the order of beginning."""
 
     number: int
-    event_times: list[datetime] = field(default_factory=list)
-    arrivals: list[datetime] = field(default_factory=list)
-
-    @property
-    def start(self) -> datetime:
-        return self.event_times[0]
-
-    @property
-    def latest(self) -> datetime:
-        return max(self.event_times)
+    start: datetime
+    latest: datetime
+    latest_arrival: datetime
+    events: int = 0
 
     def fits(self, time: datetime, arrival: datetime) -> bool:
         """Tells whether an event may join."""
@@ -42,8 +36,14 @@ class Session:
         return (
             self.start - GAP <= time <= self.latest + GAP
             and latest - earliest <= LONGEST
-            and abs(arrival - max(self.arrivals)) <= OPEN_FOR
+            and abs(arrival - self.latest_arrival) <= OPEN_FOR
         )
+
+    def add(self, time: datetime, arrival: datetime) -> None:
+        """Takes an event in."""
+        self.latest = max(self.latest, time)
+        self.latest_arrival = max(self.latest_arrival, arrival)
+        self.events += 1
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,9 @@ def steps(events: Iterable[tuple[Hashable, datetime, datetime]]) -> list[Step]:
         if fitting:
             session = max(fitting, key=lambda session: session.start)
         else:
-            session = Session(begun)
+            session = Session(begun, start=time, latest=time, latest_arrival=arrival)
             sessions[device].append(session)
             begun += 1
-        session.event_times.append(time)
-        session.arrivals.append(arrival)
-        decided.append(Step(session.number, session.start, session.latest, len(session.event_times)))
+        session.add(time, arrival)
+        decided.append(Step(session.number, session.start, session.latest, session.events))
     return decided

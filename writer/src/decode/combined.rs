@@ -45,11 +45,11 @@ fn line(chunk: &Chunk, input: &Input<'_>, origin: Origin<'_>, rows: &mut Rows) {
         Ok(line) => {
             let origin = Origin { arrival_micros: line.time_micros, ..origin };
             let message_id = message_id(&chunk.shard, &chunk.segment, &origin);
-            rows.accept(&origin, |columns| write(&line, &message_id, columns));
+            rows.accept(&origin, ACCESS_LOG_CONTRACT, &[], |columns| write(&line, &message_id, columns));
         }
         Err(violation) => {
             let origin = Origin { arrival_micros: input.source_micros, ..origin };
-            rows.refuse(&origin, &violation, &Readable::default());
+            rows.refuse(&origin, &violation, &Readable::default(), ACCESS_LOG_CONTRACT);
         }
     }
 }

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::fields::{Field, Fields};
 use super::reason::Reason;
 use super::scanner::{Fault, Kind, Scan, Scanner, Span, Value};
+use super::tape::Tape;
 use super::text::unescape;
 
 /// Words of the bit table in which up to [`MAX_SKETCHED_KEYS`] keys are looked for twice.
@@ -32,6 +33,9 @@ pub(super) struct Leftover {
 pub(super) struct Event {
     pub(super) fields: Fields,
     pub(super) leftovers: Vec<Leftover>,
+    /// What is inside of `properties` and `traits`, if contracts want to know.
+    pub(super) properties: Tape,
+    pub(super) traits: Tape,
     /// `context.userAgentData`, which is a leftover too.
     pub(super) client_hints: Option<Span>,
     /// A key that stands twice; reading goes on behind it, so that later keys are known too.
@@ -51,6 +55,8 @@ impl Event {
         self.fields.clear();
         self.leftovers.clear();
         self.leftovers.shrink_to(KEPT_LEFTOVERS);
+        self.properties.clear();
+        self.traits.clear();
         self.client_hints = None;
         self.duplicate = None;
     }
@@ -131,7 +137,11 @@ impl Event {
 
     #[inline]
     fn field(&mut self, scanner: &mut Scanner<'_>, key: Value, field: Field, depth: u32) -> Scan<()> {
-        let value = scanner.value(depth)?;
+        let value = match field {
+            Field::Properties if scanner.with_bodies => read_body(&mut self.properties, scanner, depth)?,
+            Field::Traits if scanner.with_bodies => read_body(&mut self.traits, scanner, depth)?,
+            _ => scanner.value(depth)?,
+        };
         if self.fields.get(field).kind == Kind::Absent {
             self.fields.set(field, value);
         } else {
@@ -185,6 +195,12 @@ impl Event {
             self.client_hints = self.leftovers.iter().find_map(|leftover| leftover.client_hints(bytes));
         }
     }
+}
+
+/// Reads a body. One that stands twice makes the event a malformed one, so what was noted of the first does not matter.
+fn read_body(tape: &mut Tape, scanner: &mut Scanner<'_>, depth: u32) -> Scan<Value> {
+    tape.clear();
+    tape.value(scanner, depth)
 }
 
 impl Leftover {

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::timestamp::{days_of, days_since_1970};
+use icefold_core::timestamp::{days_of, days_since_1970};
 
 /// A line taken apart. Texts are as logged, escapes included; `-` means none and became `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,9 @@
 //! * [`settings`]: limits and the input format.
 //! * [`reason`]: the reason codes of quarantine.
 //! * `segment`, `batch`: records of the Segment spec, single or several; `combined`, `log_line`: access logs.
-//! * `scanner`, `block`, `text`, `timestamp`: the pieces of the wire format.
+//! * `scanner`, `block`, `text`: the pieces of the wire format.
 //! * `event`, `fields`, `contract`, `times`: what the built-in contract makes of them.
+//! * `tape`, `promise`: what is inside of bodies, and what data contracts say of it.
 //! * `rows`, `columns`, `event_columns`: Arrow.
 //!
 //! A row is a function of its chunk and the settings and of nothing else: no clock, no chance, no earlier chunk. Each
@@ -25,6 +26,8 @@ mod event;
 mod event_columns;
 mod fields;
 mod log_line;
+mod promise;
+mod promoted;
 pub mod reason;
 mod rows;
 mod salvage;
@@ -32,15 +35,16 @@ mod scanner;
 mod segment;
 mod segment_rows;
 pub mod settings;
+mod tape;
 mod text;
 mod times;
-mod timestamp;
 mod violation;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
@@ -57,6 +61,7 @@ pub use self::violation::{MAX_FOUND_BYTES, MAX_POINTER_BYTES};
 use self::rows::Rows;
 use self::segment::{Input, SegmentReader};
 use crate::chunk::{Chunk, DecodedChunk};
+use crate::contracts::{Active, Contracts};
 
 /// Decodes chunks. One of each worker thread: its buffers are reused, its answers do not depend on earlier chunks.
 pub struct Decoder {
@@ -64,6 +69,9 @@ pub struct Decoder {
     format: InputFormat,
     segment: SegmentReader,
     rows: Rows,
+    contracts: Contracts,
+    /// The contracts as this decoder knows them, and their generation.
+    known: (u64, Option<Arc<Active>>),
 }
 
 impl Decoder {
@@ -73,7 +81,15 @@ impl Decoder {
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when the settings are not valid.
     pub fn new(settings: DecodeSettings, format: InputFormat) -> Result<Self> {
         settings.validate()?;
-        Ok(Decoder { settings, format, segment: SegmentReader::default(), rows: Rows::new()? })
+        let (segment, rows) = (SegmentReader::default(), Rows::new(&[])?);
+        Ok(Decoder { settings, format, segment, rows, contracts: Contracts::default(), known: (0, None) })
+    }
+
+    /// Asks of events what contracts say, whichever are in force. Lines of an access log have a contract of their own.
+    #[must_use]
+    pub fn with_contracts(mut self, contracts: Contracts) -> Self {
+        self.contracts = contracts;
+        self
     }
 
     /// Decodes a chunk. Malformed events do not make an error, they become rows of `quarantine`.
@@ -83,22 +99,36 @@ impl Decoder {
     /// more than 2 GiB of text in one column.
     pub fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         let start = place(chunk)?;
-        let input = Input::new(chunk, start, &self.settings);
+        if self.format == InputFormat::Segment && self.known.0 != self.contracts.generation() {
+            self.known = self.contracts.current();
+            self.rows = self.fresh_rows()?;
+        }
+        let contracts = self.known.1.as_ref().map(|active| &active.compiled);
+        let envelope = match self.format {
+            InputFormat::Segment => BUILT_IN_CONTRACT,
+            InputFormat::Combined => ACCESS_LOG_CONTRACT,
+        };
+        let input = Input::new(chunk, start, &self.settings, envelope, contracts);
         match (chunk.oversized, self.format) {
             (Some(oversized), _) => self.segment.oversized(&input, oversized.record_bytes, &mut self.rows),
             (None, InputFormat::Segment) => self.segment.read(&input, &mut self.rows),
             (None, InputFormat::Combined) => combined::read(chunk, &input, &mut self.rows),
         }
-        let contract = match self.format {
-            InputFormat::Segment => BUILT_IN_CONTRACT,
-            InputFormat::Combined => ACCESS_LOG_CONTRACT,
-        };
-        let decoded = self.rows.finish(chunk, contract);
-        if decoded.is_err() {
-            // Columns of different lengths must not meet the next chunk.
-            self.rows = Rows::new()?;
+        match self.rows.finish(chunk) {
+            Ok(decoded) => {
+                let contracts = self.known.1.as_ref().map(|active| active.label.clone());
+                Ok(DecodedChunk { contracts, ..decoded })
+            }
+            Err(error) => {
+                // Columns of different lengths must not meet the next chunk.
+                self.rows = self.fresh_rows()?;
+                Err(error)
+            }
         }
-        decoded
+    }
+
+    fn fresh_rows(&self) -> Result<Rows> {
+        Rows::new(self.known.1.as_ref().map(|active| active.compiled.columns()).unwrap_or_default())
     }
 }
 

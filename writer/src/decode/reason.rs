@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use icefold_core::contract::BrokenReason;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
         /// Why an event did not pass. The codes are part of the table's contract: they are added, never renamed.
@@ -74,8 +76,44 @@ reasons! {
     ImplausibleReceivedAt = "implausible_received_at",
     /// The event's time lies too far from its arrival.
     ImplausibleTime = "implausible_time",
+    /// A property that the event's contract requires is absent or null.
+    MissingProperty = "missing_property",
+    /// A property's value is not one of those that the contract names.
+    NotInEnum = "not_in_enum",
+    /// A property's value lies outside the contract's range.
+    OutOfRange = "out_of_range",
+    /// A property's text does not match the contract's pattern.
+    PatternMismatch = "pattern_mismatch",
+    /// A property's text is not in the format that the contract names, for example no date.
+    InvalidFormat = "invalid_format",
+    /// A property's text or array is shorter or longer than the contract allows.
+    LengthOutOfRange = "length_out_of_range",
+    /// A property that the contract does not know, and does not want.
+    UnknownProperty = "unknown_property",
+    /// An event that no contract knows, where one wants to know all.
+    UnknownEvent = "unknown_event",
+    /// A rule over several properties is broken.
+    RuleBroken = "rule_broken",
     /// The line is not in common or combined log format.
     MalformedLogLine = "malformed_log_line",
+}
+
+impl Reason {
+    /// Returns the reason for a broken contract.
+    pub(super) fn of_contract(broken: BrokenReason) -> Reason {
+        match broken {
+            BrokenReason::MissingProperty => Reason::MissingProperty,
+            BrokenReason::WrongType => Reason::WrongType,
+            BrokenReason::NotInEnum => Reason::NotInEnum,
+            BrokenReason::OutOfRange => Reason::OutOfRange,
+            BrokenReason::PatternMismatch => Reason::PatternMismatch,
+            BrokenReason::InvalidFormat => Reason::InvalidFormat,
+            BrokenReason::LengthOutOfRange => Reason::LengthOutOfRange,
+            BrokenReason::UnknownProperty => Reason::UnknownProperty,
+            BrokenReason::UnknownEvent => Reason::UnknownEvent,
+            BrokenReason::RuleBroken => Reason::RuleBroken,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use icefold_core::contract::PromotedColumn;
 use icefold_core::tables::{DECODED_EVENT_COLUMNS, TableKind};
 use icefold_core::{Error, Result};
 
 use super::columns::{BinaryColumn, IntColumn, LongColumn, ShapeColumn, TextColumn, TimeColumn, ViewColumn};
 use super::event_columns::EventColumns;
+use super::promise::Promoted;
+use super::promoted::PromotedColumns;
 use super::scanner::Span;
 use super::violation::Violation;
 use crate::chunk::{CLIENT_HINTS, Chunk, DecodedChunk, SHAPE};
+use crate::columns::extended;
 
 /// Where an event comes from, and its bytes.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +138,7 @@ struct QuarantineColumns {
     /// reason, json_pointer, expected, found.
     violation: [TextColumn; 4],
     arrival_time: TimeColumn,
+    contract: TextColumn,
     /// The fields of [`Readable`], in their order.
     readable: [TextColumn; 7],
     provenance: Provenance,
@@ -142,7 +147,8 @@ struct QuarantineColumns {
 }
 
 impl QuarantineColumns {
-    fn push(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable) {
+    fn push(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable, contract: &str) {
+        self.contract.push(contract.as_bytes());
         let [reason, pointer, expected, found] = &mut self.violation;
         reason.push(violation.reason.as_str().as_bytes());
         pointer.push_option(violation.pointer.as_deref().map(str::as_bytes));
@@ -166,13 +172,12 @@ impl QuarantineColumns {
         self.payload.push(origin.payload());
     }
 
-    fn finish(&mut self, chunk: &Chunk, contract: &str) -> Result<Vec<ArrayRef>> {
-        let rows = self.provenance.rows;
+    fn finish(&mut self, chunk: &Chunk) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::new();
         for text in &mut self.violation {
             columns.push(text.finish()?);
         }
-        columns.push(constant(contract, rows)?);
+        columns.push(self.contract.finish()?);
         columns.push(self.arrival_time.finish());
         for text in &mut self.readable {
             columns.push(text.finish()?);
@@ -188,18 +193,23 @@ impl QuarantineColumns {
 pub(super) struct Rows {
     raw: RawColumns,
     events: EventColumns,
+    events_contract: TextColumn,
     events_provenance: Provenance,
+    promoted: PromotedColumns,
     quarantine: QuarantineColumns,
     hashes: Vec<u128>,
     schemas: [SchemaRef; 3],
 }
 
 impl Rows {
-    pub(super) fn new() -> Result<Self> {
+    /// Makes empty rows whose events have the columns `promoted` behind those of the decoder.
+    pub(super) fn new(promoted: &[PromotedColumn]) -> Result<Self> {
         Ok(Rows {
             raw: RawColumns::default(),
             events: EventColumns::default(),
+            events_contract: TextColumn::default(),
             events_provenance: Provenance::default(),
+            promoted: PromotedColumns::new(promoted),
             quarantine: QuarantineColumns::default(),
             hashes: Vec::new(),
             schemas: [
@@ -219,26 +229,34 @@ impl Rows {
 
     /// Adds an accepted event. `write` adds one value to every column of [`EventColumns`].
     #[inline]
-    pub(super) fn accept(&mut self, origin: &Origin<'_>, write: impl FnOnce(&mut EventColumns)) {
+    pub(super) fn accept(
+        &mut self,
+        origin: &Origin<'_>,
+        contract: &str,
+        promoted: &[Promoted],
+        write: impl FnOnce(&mut EventColumns),
+    ) {
         let mark = self.events.mark();
         write(&mut self.events);
         let added = self.events.since(mark);
         self.hashes.push(xxhash_rust::xxh3::xxh3_128(added.message_id));
         self.raw.push(origin, added.anonymous_id, added.user_id, added.shape);
+        self.promoted.push(origin.bytes, self.events_provenance.rows, promoted);
+        self.events_contract.push(contract.as_bytes());
         self.events_provenance.push(origin);
     }
 
-    /// Adds a malformed event.
-    pub(super) fn refuse(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable) {
+    /// Adds a malformed event, which breaks `contract`.
+    pub(super) fn refuse(&mut self, origin: &Origin<'_>, violation: &Violation, readable: &Readable, contract: &str) {
         self.raw.push(origin, readable.anonymous_id.as_deref(), readable.user_id.as_deref(), MALFORMED_SHAPE);
-        self.quarantine.push(origin, violation, readable);
+        self.quarantine.push(origin, violation, readable, contract);
     }
 
     /// Returns the rows of `chunk` and forgets them.
-    pub(super) fn finish(&mut self, chunk: &Chunk, contract: &str) -> Result<DecodedChunk> {
+    pub(super) fn finish(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         let accepted = self.events_provenance.rows;
         let mut events = self.events.finish(&chunk.bytes)?;
-        events.push(constant(contract, accepted)?);
+        events.push(self.events_contract.finish()?);
         events.extend(self.events_provenance.finish(chunk)?);
         events.push(self.events.client_hints.finish(&chunk.bytes)?);
         let hashes = std::mem::replace(&mut self.hashes, Vec::with_capacity(accepted + accepted / 10));
@@ -248,9 +266,10 @@ impl Rows {
             shard: chunk.shard.clone(),
             to: chunk.to.clone(),
             raw: batch(raw_schema, self.raw.finish(chunk)?)?,
-            events: batch(events_schema, events)?,
+            events: extended(batch(events_schema, events)?, self.promoted.finish(accepted))?,
+            contracts: None,
             message_hashes: hashes,
-            quarantine: batch(quarantine_schema, self.quarantine.finish(chunk, contract)?)?,
+            quarantine: batch(quarantine_schema, self.quarantine.finish(chunk)?)?,
         })
     }
 }

@@ -96,12 +96,14 @@ pub(super) struct Scanner<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     max_depth: u32,
+    /// Whether what is inside of bodies is to be noted.
+    pub(super) with_bodies: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Starts at `at`. `bytes` is shorter than 4 GiB.
     pub(super) fn new(bytes: &'a [u8], at: usize, max_depth: u32) -> Self {
-        Scanner { bytes, at, max_depth }
+        Scanner { bytes, at, max_depth, with_bodies: false }
     }
 
     /// Returns the next byte that is not white space, without passing it; NUL at the end of the text.
@@ -209,13 +211,19 @@ impl<'a> Scanner<'a> {
 
     /// Reads an array from its bracket on.
     fn array(&mut self, depth: u32) -> Scan<()> {
+        self.elements(depth, |s| s.value(depth).map(drop))
+    }
+
+    /// Reads an array from its bracket on; `element` reads each element.
+    #[inline]
+    pub(super) fn elements(&mut self, depth: u32, mut element: impl FnMut(&mut Self) -> Scan<()>) -> Scan<()> {
         self.open(depth)?;
         if self.peek() == b']' {
             self.at += 1;
             return Ok(());
         }
         loop {
-            self.value(depth)?;
+            element(self)?;
             match self.peek() {
                 b',' => self.at += 1,
                 b']' => break,

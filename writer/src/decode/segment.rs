@@ -1,9 +1,13 @@
 //! Records of the Segment spec: one event, an array of events or a batch on each line.
 
+use icefold_core::contract::CompiledContracts;
+
 use super::batch::{Batch, event_or_other};
 use super::block::find_byte;
 use super::contract::check;
 use super::event::Event;
+use super::event_columns::EventColumns;
+use super::promise::{self, BrokenPromise, Promoted};
 use super::reason::Reason;
 use super::rows::{Origin, Rows};
 use super::salvage::salvage;
@@ -26,6 +30,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct SegmentReader {
     event: Event,
     batch: Batch,
+    promoted: Vec<Promoted>,
 }
 
 /// A chunk while it is read.
@@ -36,15 +41,27 @@ pub(super) struct Input<'a> {
     pub(super) start: i64,
     pub(super) source_micros: i64,
     pub(super) settings: &'a DecodeSettings,
+    /// Contract of what surrounds the body.
+    pub(super) envelope: &'static str,
+    /// What is asked of the body.
+    pub(super) contracts: Option<&'a CompiledContracts>,
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(chunk: &'a Chunk, start: i64, settings: &'a DecodeSettings) -> Self {
-        Input { bytes: &chunk.bytes, start, source_micros: chunk.source_time_micros, settings }
+    pub(super) fn new(
+        chunk: &'a Chunk,
+        start: i64,
+        settings: &'a DecodeSettings,
+        envelope: &'static str,
+        contracts: Option<&'a CompiledContracts>,
+    ) -> Self {
+        Input { bytes: &chunk.bytes, start, source_micros: chunk.source_time_micros, settings, envelope, contracts }
     }
 
     fn scanner(&self, at: usize) -> Scanner<'a> {
-        Scanner::new(self.bytes, at, self.settings.max_depth)
+        let mut scanner = Scanner::new(self.bytes, at, self.settings.max_depth);
+        scanner.with_bodies = self.contracts.is_some();
+        scanner
     }
 
     /// Returns where the line ends that `at` stands in.
@@ -132,7 +149,14 @@ impl SegmentReader {
             Ok(_) => scanner.at,
             Err(fault) => input.line_end(fault.at),
         };
-        finish(input, &Place::of_record(start, input.record_end(start, line_end)), &mut self.event, read, rows);
+        finish(
+            input,
+            &Place::of_record(start, input.record_end(start, line_end)),
+            &mut self.event,
+            read,
+            &mut self.promoted,
+            rows,
+        );
         line_end
     }
 
@@ -162,6 +186,7 @@ impl SegmentReader {
 
     /// Adds the rows of the events of a batch.
     fn elements(&mut self, input: &Input<'_>, start: usize, envelope: (&[u8], &[u8]), end: usize, rows: &mut Rows) {
+        let promoted = &mut self.promoted;
         let Batch { envelope: batch, elements, kept } = &mut self.batch;
         let broken = batch.duplicate.map(|fault| Violation::of_fault(input.bytes, start, end, fault));
         for (index, element) in elements.iter().enumerate() {
@@ -178,7 +203,7 @@ impl SegmentReader {
             event.inherit(input.bytes, batch);
             match &broken {
                 Some(violation) => refuse_unread(input, &place, event, violation, rows),
-                None => finish(input, &place, event, read, rows),
+                None => finish(input, &place, event, read, promoted, rows),
             }
         }
     }
@@ -196,7 +221,14 @@ fn read_element(input: &Input<'_>, place: &Place<'_>, event: &mut Event) -> Scan
 }
 
 /// Adds the rows of an event that was read, or not.
-fn finish(input: &Input<'_>, place: &Place<'_>, event: &mut Event, read: Scan<Kind>, rows: &mut Rows) {
+fn finish(
+    input: &Input<'_>,
+    place: &Place<'_>,
+    event: &mut Event,
+    read: Scan<Kind>,
+    promoted: &mut Vec<Promoted>,
+    rows: &mut Rows,
+) {
     let Input { bytes, settings, .. } = *input;
     let length = place.end - place.start;
     if length > settings.max_event_bytes {
@@ -219,12 +251,23 @@ fn finish(input: &Input<'_>, place: &Place<'_>, event: &mut Event, read: Scan<Ki
         }
     }
     let (arrival, violation) = arrival(bytes, &event.fields, input.source_micros);
-    match check(bytes, &event.fields, &arrival, violation, settings) {
-        Ok(accepted) => {
+    let accepted = match check(bytes, &event.fields, &arrival, violation, settings) {
+        Ok(accepted) => accepted,
+        Err(violation) => return refuse(input, place, event, &violation, rows),
+    };
+    promoted.clear();
+    let promise = input.contracts.map(|contracts| promise::check(contracts, bytes, event, accepted.call, promoted));
+    match promise.transpose() {
+        Ok(contract) => {
             let origin = place.origin(input, arrival.micros);
-            rows.accept(&origin, |columns| write_event(bytes, event, &accepted, arrival.micros, columns));
+            let contract = contract.flatten().map_or(input.envelope, |contract| contract);
+            let write = |columns: &mut EventColumns| write_event(bytes, event, &accepted, arrival.micros, columns);
+            rows.accept(&origin, contract, promoted, write);
         }
-        Err(violation) => refuse(input, place, event, &violation, rows),
+        Err(BrokenPromise { violation, contract }) => {
+            let origin = place.origin(input, arrival.micros);
+            rows.refuse(&origin, &violation, &readable(bytes, &event.fields), &contract);
+        }
     }
 }
 
@@ -238,7 +281,8 @@ fn refuse_unread(input: &Input<'_>, place: &Place<'_>, event: &mut Event, violat
 #[cold]
 fn refuse(input: &Input<'_>, place: &Place<'_>, event: &Event, violation: &Violation, rows: &mut Rows) {
     let (arrival, _) = arrival(input.bytes, &event.fields, input.source_micros);
-    rows.refuse(&place.origin(input, arrival.micros), violation, &readable(input.bytes, &event.fields));
+    let origin = place.origin(input, arrival.micros);
+    rows.refuse(&origin, violation, &readable(input.bytes, &event.fields), input.envelope);
 }
 
 /// Says why a batch cannot be cut into its events, if so.

@@ -7,8 +7,8 @@ use super::reason::Reason;
 use super::scanner::Kind;
 use super::settings::DecodeSettings;
 use super::text::unescape;
-use super::timestamp::{EXPECTED, format_iso, parse_iso, parse_millis};
 use super::violation::Violation;
+use icefold_core::timestamp::{EXPECTED, format_iso, parse_iso, parse_millis};
 
 /// How far `receivedAt` may lie after the time of the source: the collector's clock against the broker's.
 pub const MAX_RECEIVED_AHEAD_SECONDS: i64 = 24 * 3_600;

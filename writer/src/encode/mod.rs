@@ -45,6 +45,8 @@ pub struct TableEncoder {
     /// In the order of `schema`.
     columns: Vec<WrittenColumn>,
     schema: SchemaRef,
+    /// Of the table that it was made for; `None` for a new table.
+    schema_id: Option<i32>,
     partition_spec_id: i32,
     properties: WriterPropertiesPtr,
     parquet_schema: TypePtr,
@@ -78,7 +80,8 @@ impl TableEncoder {
     pub fn for_table(kind: TableKind, table: &TableMetadata, compression_level: i32) -> Result<Self> {
         let schema = table.current_schema();
         check_columns(kind, schema)?;
-        Self::with_schema(kind, schema, spec_by_day(kind, table)?, compression_level)
+        let encoder = Self::with_schema(kind, schema, spec_by_day(kind, table)?, compression_level)?;
+        Ok(TableEncoder { schema_id: Some(schema.schema_id()), ..encoder })
     }
 
     fn with_schema(kind: TableKind, table: &Schema, partition_spec_id: i32, compression_level: i32) -> Result<Self> {
@@ -97,7 +100,22 @@ impl TableEncoder {
         // The factory can only be made from a file writer; it keeps nothing of it but schema and properties.
         let template = SerializedFileWriter::new(Vec::new(), parquet_schema.clone(), properties.clone());
         let column_writers = ArrowRowGroupWriterFactory::new(&template.map_err(refused)?, schema.clone());
-        Ok(TableEncoder { kind, columns, schema, partition_spec_id, properties, parquet_schema, column_writers })
+        let schema_id = None;
+        Ok(TableEncoder {
+            kind,
+            columns,
+            schema,
+            schema_id,
+            partition_spec_id,
+            properties,
+            parquet_schema,
+            column_writers,
+        })
+    }
+
+    /// Returns the id of the table's schema that it was made for.
+    pub(crate) fn schema_id(&self) -> Option<i32> {
+        self.schema_id
     }
 
     /// Returns the table.

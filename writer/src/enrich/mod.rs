@@ -33,7 +33,7 @@ use self::device::{DeviceCache, DeviceSource};
 use self::geo::{GeoCache, GeoSource};
 use self::ip::IpPolicy;
 use self::reference::{Reference, ReferenceHandle};
-use self::versions::{DEVICE_RULES, GEO_DATABASE, REFERENCE, UNAVAILABLE, Versions};
+use self::versions::{CONTRACTS, DEVICE_RULES, GEO_DATABASE, REFERENCE, UNAVAILABLE, Versions};
 use crate::chunk::DecodedChunk;
 
 /// What the events of a run are enriched with, shared by its workers; cheap to clone. The default adds nothing and keeps
@@ -144,6 +144,9 @@ impl Enricher {
         self.geo.refresh();
         let mut columns = Columns::of(&rows.events)?;
         let mut versions = Versions::default();
+        if let Some(contracts) = &rows.contracts {
+            versions.add(CONTRACTS, contracts);
+        }
         if let Some(devices) = self.devices() {
             columns.add_devices(devices);
             versions.add(DEVICE_RULES, devices.rules().version());

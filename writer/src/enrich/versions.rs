@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Key of a snapshot summary: data contracts in force, with their versions.
+pub const CONTRACTS: &str = "icefold.contract-versions";
 /// Key of a snapshot summary: version of the device rules.
 pub const DEVICE_RULES: &str = "icefold.device-rules";
 /// Key of a snapshot summary: type and build epoch of the geo database.

@@ -13,7 +13,7 @@ use icefold_core::tables::TableKind;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::encoding::{BatchSummary, Encoding, Partition, Ratio, SealedBatch};
+use super::encoding::{BatchSummary, Encoders, Encoding, Partition, Ratio, SealedBatch};
 use super::order::InOrder;
 use super::queue::WorkQueue;
 use super::resume::TABLES;
@@ -42,6 +42,8 @@ pub(super) struct Batcher {
     end: Option<u64>,
     ratio: Arc<Ratio>,
     queue: Arc<WorkQueue>,
+    /// For batches that are opened from now on.
+    encoders: Encoders,
     done: UnboundedSender<SealedBatch>,
 }
 
@@ -58,12 +60,12 @@ struct OpenBatch {
 }
 
 impl OpenBatch {
-    fn new(done: UnboundedSender<SealedBatch>) -> Self {
+    fn new(encoders: Encoders, done: UnboundedSender<SealedBatch>) -> Self {
         OpenBatch {
             buffers: BTreeMap::new(),
             stragglers: Default::default(),
             buffered_bytes: 0,
-            encoding: Encoding::new(done),
+            encoding: Encoding::new(encoders, done),
             summary: BatchSummary::default(),
             opened: None,
         }
@@ -79,6 +81,7 @@ impl Batcher {
         settings: &Settings,
         ratio: Arc<Ratio>,
         queue: Arc<WorkQueue>,
+        encoders: Encoders,
         done: UnboundedSender<SealedBatch>,
     ) -> Self {
         let limits = Limits {
@@ -87,8 +90,8 @@ impl Batcher {
             row_group_bytes: settings.row_group_bytes,
             max_buffer_bytes: settings.max_buffer_bytes,
         };
-        let open = OpenBatch::new(done.clone());
-        Batcher { limits, order: InOrder::new(), open, in_flight: false, end: None, ratio, queue, done }
+        let open = OpenBatch::new(encoders.clone(), done.clone());
+        Batcher { limits, order: InOrder::new(), open, in_flight: false, end: None, ratio, queue, encoders, done }
     }
 
     /// Takes in a chunk; returns how many have had their turn by that.
@@ -120,6 +123,22 @@ impl Batcher {
     /// Those of [`Batcher::settle`].
     pub(super) fn landed(&mut self, now: Instant) -> Result<()> {
         self.in_flight = false;
+        self.settle(now)
+    }
+
+    /// Says that the batch on its way has landed and that the tables have other columns since: the open batch is closed, so
+    /// that all that comes from now on is encoded by `encoders`.
+    ///
+    /// # Errors
+    /// Those of [`Batcher::settle`].
+    pub(super) fn landed_with(&mut self, encoders: Encoders, now: Instant) -> Result<()> {
+        self.in_flight = false;
+        self.encoders = encoders;
+        if self.open.is_empty() {
+            self.open = OpenBatch::new(self.encoders.clone(), self.done.clone());
+        } else {
+            self.close()?;
+        }
         self.settle(now)
     }
 
@@ -222,7 +241,7 @@ impl Batcher {
         for table in 0..TABLES {
             self.sort_stragglers(table)?;
         }
-        let closed = std::mem::replace(&mut self.open, OpenBatch::new(self.done.clone()));
+        let closed = std::mem::replace(&mut self.open, OpenBatch::new(self.encoders.clone(), self.done.clone()));
         for (partition, mut buffer) in closed.buffers {
             let bytes = buffer.memory_bytes() as u64;
             let rows = buffer.take();

@@ -12,6 +12,9 @@ use super::resume::TABLES;
 use crate::encode::{EncodedRowGroup, TableEncoder};
 use crate::enrich::versions::Versions;
 
+/// One encoder for each table, in the order of `TableKind::ALL`. All row groups of a batch are encoded by the same ones.
+pub(crate) type Encoders = [Arc<TableEncoder>; TABLES];
+
 /// A table, by its place in `TableKind::ALL`, and a day since 1970.
 pub(crate) type Partition = (usize, i32);
 
@@ -33,6 +36,8 @@ pub(crate) struct SealedBatch {
     pub(crate) files: BTreeMap<Partition, Vec<EncodedRowGroup>>,
     /// What the batch says about the stream.
     pub(crate) summary: BatchSummary,
+    /// What the row groups were encoded by.
+    pub(crate) encoders: Encoders,
 }
 
 /// Which part of the stream a batch holds, and what became of it.
@@ -52,6 +57,7 @@ pub(crate) struct BatchSummary {
 /// Row groups of a batch: asked for, done, and where to send them when all are done.
 #[derive(Debug)]
 pub(super) struct Encoding {
+    encoders: Encoders,
     state: Mutex<State>,
     /// Bytes that the finished row groups take in their files.
     encoded_bytes: AtomicU64,
@@ -94,8 +100,9 @@ impl Ratio {
 }
 
 impl Encoding {
-    pub(super) fn new(done: UnboundedSender<SealedBatch>) -> Arc<Self> {
-        Arc::new(Encoding { state: Mutex::default(), encoded_bytes: 0.into(), pending_bytes: 0.into(), done })
+    pub(super) fn new(encoders: Encoders, done: UnboundedSender<SealedBatch>) -> Arc<Self> {
+        let state = Mutex::default();
+        Arc::new(Encoding { encoders, state, encoded_bytes: 0.into(), pending_bytes: 0.into(), done })
     }
 
     /// Makes the job for the next row group of a partition.
@@ -145,7 +152,8 @@ impl Encoding {
             let files =
                 files.into_iter().map(|(partition, groups)| (partition, groups.into_iter().flatten().collect()));
             // Nobody listens any more only when the run has failed.
-            let _ = self.done.send(SealedBatch { files: files.collect(), summary });
+            let encoders = self.encoders.clone();
+            let _ = self.done.send(SealedBatch { files: files.collect(), summary, encoders });
         }
     }
 
@@ -159,8 +167,8 @@ impl RowGroupJob {
     ///
     /// # Errors
     /// Those of [`TableEncoder::encode`].
-    pub(super) fn run(self, encoders: &[Arc<TableEncoder>; TABLES], ratio: &Ratio) -> Result<()> {
-        let encoded = encoders[self.partition.0].encode(self.rows)?;
+    pub(super) fn run(self, ratio: &Ratio) -> Result<()> {
+        let encoded = self.batch.encoders[self.partition.0].encode(self.rows)?;
         ratio.learn(self.memory_bytes, encoded.encoded_bytes());
         self.batch.finish(self.partition, self.ordinal, self.memory_bytes, encoded);
         Ok(())

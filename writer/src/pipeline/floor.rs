@@ -12,14 +12,13 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::batch::Batcher;
-use super::encoding::{Ratio, SealedBatch};
+use super::encoding::{Encoders, Ratio, SealedBatch};
 use super::judge::{Decoded, Judge};
 use super::queue::{Job, WorkQueue};
-use super::resume::{Place, TABLES};
+use super::resume::Place;
 use super::stages::{Stage, Stages};
 use super::{Decode, route};
 use crate::chunk::Chunk;
-use crate::encode::TableEncoder;
 use crate::enrich::{Enricher, Enrichment};
 use crate::fold::Keys;
 use crate::metrics::IngestProgress;
@@ -30,7 +29,6 @@ pub(super) struct Floor {
     pub(super) queue: Arc<WorkQueue>,
     judge: Mutex<Judge>,
     batcher: Mutex<Batcher>,
-    encoders: [Arc<TableEncoder>; TABLES],
     enrichment: Enrichment,
     stages: Stages,
     ratio: Arc<Ratio>,
@@ -46,17 +44,16 @@ impl Floor {
     pub(super) fn new(
         settings: &Settings,
         judge: Judge,
-        encoders: [Arc<TableEncoder>; TABLES],
+        encoders: Encoders,
         enrichment: Enrichment,
         progress: watch::Sender<IngestProgress>,
         done: UnboundedSender<SealedBatch>,
     ) -> Self {
         let (queue, ratio) = (Arc::new(WorkQueue::new()), Arc::new(Ratio::default()));
         Floor {
-            batcher: Mutex::new(Batcher::new(settings, ratio.clone(), queue.clone(), done)),
+            batcher: Mutex::new(Batcher::new(settings, ratio.clone(), queue.clone(), encoders, done)),
             queue,
             judge: Mutex::new(judge),
-            encoders,
             enrichment,
             stages: Stages::default(),
             ratio,
@@ -79,7 +76,7 @@ impl Floor {
 
     fn perform(&self, job: Job, decoder: &mut dyn Decode, enricher: &mut Enricher) -> Result<()> {
         match job {
-            Job::Encode(row_group) => self.stages.time(Stage::Encode, || row_group.run(&self.encoders, &self.ratio)),
+            Job::Encode(row_group) => self.stages.time(Stage::Encode, || row_group.run(&self.ratio)),
             Job::Decode { ticket, chunk } => self.decode(ticket, &chunk, decoder, enricher),
         }
     }
@@ -118,9 +115,13 @@ impl Floor {
         self.changed.notify_one();
     }
 
-    /// Says that the batch on its way has landed.
-    pub(super) fn landed(&self) {
-        let landed = lock(&self.batcher).landed(Instant::now());
+    /// Says that the batch on its way has landed; `changed` are the encoders for what comes from now on, if the tables
+    /// have other columns since.
+    pub(super) fn landed(&self, changed: Option<Encoders>) {
+        let landed = match changed {
+            Some(encoders) => lock(&self.batcher).landed_with(encoders, Instant::now()),
+            None => lock(&self.batcher).landed(Instant::now()),
+        };
         self.note(landed);
     }
 

@@ -39,13 +39,14 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use icefold_catalog::{SchemaChange, TableDefinition, Warehouse};
+use icefold_catalog::{LoadedTable, SchemaChange, TableDefinition, Warehouse, keys};
 use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Error, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::chunk::{Chunk, DecodedChunk};
+use crate::contracts::{Active, Contracts};
 use crate::decode::Decoder;
 use crate::encode::TableEncoder;
 use crate::enrich::Enrichment;
@@ -56,7 +57,7 @@ use crate::publish::{Destination, Published, Publisher, TableState};
 use crate::settings::Settings;
 use crate::source::Source;
 
-pub(crate) use encoding::{BatchSummary, SealedBatch};
+pub(crate) use encoding::{BatchSummary, Encoders, SealedBatch};
 use feed::Feeds;
 use floor::Floor;
 use judge::Judge;
@@ -102,6 +103,7 @@ pub struct Ingest {
     make_decoder: Option<MakeDecoder>,
     contract: String,
     enrichment: Enrichment,
+    contracts: TableContracts,
     progress: watch::Sender<IngestProgress>,
     fail_points: FailPoints,
 }
@@ -118,8 +120,11 @@ impl Ingest {
         for kind in TableKind::ALL {
             tables.push(open_table(warehouse, kind, settings.compression_level).await?);
         }
-        let tables = tables.try_into().map_err(|_| Error::bug("a table is missing"))?;
+        let tables: [TableState; TABLES] = tables.try_into().map_err(|_| Error::bug("a table is missing"))?;
+        let mut contracts = TableContracts::new(warehouse.clone());
+        contracts.take_up(&tables[index_of(TableKind::Events)].table).await?;
         Ok(Ingest {
+            contracts,
             settings,
             tables,
             destination: Arc::new(warehouse.clone()),
@@ -135,6 +140,11 @@ impl Ingest {
     /// Returns where a source of `shard` has to start: at the table that is furthest behind. `None`: from the start.
     pub fn position(&self, shard: &ShardId) -> Option<ShardPosition> {
         resume::start_position(shard, self.checkpoints())
+    }
+
+    /// Returns the data contracts that the table `events` names, for the decoders: they change with the table.
+    pub fn contracts(&self) -> Contracts {
+        self.contracts.in_force.clone()
     }
 
     /// Adds a source, opened at its [`Ingest::position`]. Several are read at the same time.
@@ -208,7 +218,15 @@ impl Ingest {
         let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
         let workers = Workers::start(self.settings.workers(), &floor, &make_decoder)?;
         let mut feeds = Feeds::start(self.sources, &floor);
-        let mut run = Run { floor, publisher, sealed, progress: self.progress, report: IngestReport::default() };
+        let mut run = Run {
+            floor,
+            publisher,
+            sealed,
+            progress: self.progress,
+            report: IngestReport::default(),
+            compression_level: self.settings.compression_level,
+            contracts: self.contracts,
+        };
         let ended = run.conduct().await;
         feeds.stop().await;
         workers.join().await;
@@ -255,6 +273,34 @@ async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i
     Ok(TableState { kind, table, checkpoint, encoder })
 }
 
+/// The data contracts that the table `events` names.
+struct TableContracts {
+    warehouse: Warehouse,
+    in_force: Contracts,
+    /// Object that they were read from.
+    uri: Option<String>,
+}
+
+impl TableContracts {
+    fn new(warehouse: Warehouse) -> Self {
+        TableContracts { warehouse, in_force: Contracts::default(), uri: None }
+    }
+
+    /// Takes up the contracts that `events` names, if they are others.
+    async fn take_up(&mut self, events: &LoadedTable) -> Result<()> {
+        let uri = events.metadata().properties().get(keys::CONTRACTS).cloned();
+        if uri == self.uri {
+            return Ok(());
+        }
+        let set = self.warehouse.contracts(events).await?;
+        let active = set.as_ref().map(Active::compile).transpose()?.map(Arc::new);
+        tracing::info!(contracts = active.as_ref().map(|active| active.label.as_ref()), "contracts in force");
+        self.in_force.replace(active);
+        self.uri = uri;
+        Ok(())
+    }
+}
+
 /// The part of a run that waits: for batches, for time to pass, for the end.
 struct Run {
     floor: Arc<Floor>,
@@ -262,6 +308,8 @@ struct Run {
     sealed: UnboundedReceiver<SealedBatch>,
     progress: watch::Sender<IngestProgress>,
     report: IngestReport,
+    compression_level: i32,
+    contracts: TableContracts,
 }
 
 impl Run {
@@ -285,9 +333,16 @@ impl Run {
     async fn publish(&mut self, batch: SealedBatch) -> Result<()> {
         let summary = batch.summary.clone();
         let published = self.publisher.publish(batch).await?;
-        self.floor.landed();
         self.account(&summary, published);
-        Ok(())
+        self.land().await
+    }
+
+    /// Lets the next batch go, and takes up what others have changed about the tables meanwhile: first the columns, then
+    /// the contracts that need them, so that no decoder makes a column that its batch does not write.
+    async fn land(&mut self) -> Result<()> {
+        let changed = self.publisher.take_up_columns(self.compression_level)?;
+        self.floor.landed(changed);
+        self.contracts.take_up(&self.publisher.tables()[index_of(TableKind::Events)].table).await
     }
 
     fn account(&mut self, summary: &BatchSummary, published: Published) {

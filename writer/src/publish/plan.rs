@@ -50,7 +50,9 @@ pub(super) async fn plan(
             continue;
         }
         let files = take_files(&mut batch.files, table);
-        let (state, summary, contract) = (state.clone(), summary.clone(), contract.to_owned());
+        // The batch may have been encoded before the table got its newest columns.
+        let state = TableState { encoder: batch.encoders[table].clone(), ..state.clone() };
+        let (summary, contract) = (summary.clone(), contract.to_owned());
         planned.push(tokio::task::spawn_blocking(move || plan_table(table, &state, delta, files, &summary, &contract)));
     }
     let (mut plans, mut uploads) = (Vec::new(), Vec::new());

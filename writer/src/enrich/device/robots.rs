@@ -64,6 +64,9 @@ const MARKS: &[&str] = &[
     " inoreader ",
     " theoldreader ",
     " tiny tiny rss ",
+    " feed fetcher ",
+    // LiveJournal's, which signs with its address; its app does not.
+    " livejournal com webmaster ",
     // Fetchers of search engines, language models and link previews without `bot` in their names.
     " slurp ",
     " mediapartners google ",
@@ -84,6 +87,12 @@ const MARKS: &[&str] = &[
     " facebookcatalog ",
     " skypeuripreview ",
     " embedly ",
+    " ezooms ",
+    " binlar ",
+    // Looking for dead links, and for new releases of programs.
+    " link validator ",
+    " portscout ",
+    " distilator ",
     // Frameworks and scanners.
     " nutch ",
     " heritrix ",

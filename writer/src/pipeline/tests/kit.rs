@@ -163,6 +163,7 @@ pub(super) fn decode(chunk: &Chunk) -> Result<DecodedChunk> {
         raw: rows(TableKind::RawEvents, chunk, &raw),
         events: rows(TableKind::Events, chunk, &events),
         quarantine: rows(TableKind::Quarantine, chunk, &quarantine),
+        contracts: None,
     })
 }
 

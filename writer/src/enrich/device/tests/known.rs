@@ -158,7 +158,29 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("analytics-python/2.2.0", "library | - - | - - | - / - / -"),
     ("AppName/7 (unknown thing)", "unknown | - - | - - | - / - / -"),
     ("fetch libfetch/2.0", "library | fetch libfetch 2.0 | - - | - / - / -"),
+    (
+        "HTTP_Request2/2.1.1 (http://pear.php.net/package/http_request2) PHP/5.3.2-1ubuntu4.18",
+        "library | - - | - - | - / - / -",
+    ),
+    ("portscout/0.8.1", "bot | - - | - - | - / - / -"),
+    ("distilator/0.1 (http://people.freebsd.org/~ehaupt/distilator/)", "bot | - - | - - | - / - / -"),
+    ("eZ Publish Link Validator", "bot | - - | - - | - / - / -"),
+    ("binlar_2.6.3 (test@mgmt.mic)", "bot | - - | - - | - / - / -"),
+    ("Mozilla/5.0 (compatible; Ezooms/1.0; help@moz.com)", "bot | - - | - - | - / - / -"),
+    ("Embedly +support@embed.ly", "bot | - - | - - | - / - / -"),
     ("Tiny Tiny RSS/1.11 (http://tt-rss.org/)", "bot | Tiny Tiny RSS 1.11 | - - | - / - / -"),
+    ("Feedbin - 1 subscribers", "bot | Feedbin - | - - | - / - / -"),
+    ("CommaFeed/1.0 (http://www.commafeed.com)", "bot | - - | - - | - / - / -"),
+    ("Mozilla/5.0 (compatible; theoldreader.com)", "bot | - - | - - | - / - / -"),
+    (
+        "LiveJournal.com (webmaster@livejournal.com; for http://www.livejournal.com/users/cshpsionic/; 8 readers)",
+        "bot | - - | - - | - / - / -",
+    ),
+    (
+        "Digg Feed Fetcher 1.0 (Mozilla/5.0 (Macintosh; Intel Mac OS X 10_7_1) AppleWebKit/534.48.3 \
+         (KHTML, like Gecko) Version/5.1 Safari/534.48.3)",
+        "bot | Safari 5.1 | Mac OS X 10.7.1 | Mac / Apple / Mac",
+    ),
     (
         "Instagram 3.0.4 Android (8/2.2.1; 240dpi; 480x800; HTC/ADR6400L; mecha; en_US)",
         "phone | - - | Android - | HTC ADR6400L / HTC / ADR6400L",

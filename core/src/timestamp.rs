@@ -1,13 +1,13 @@
 //! Timestamps as events carry them: ISO 8601 text in the profile of RFC 3339, or integer milliseconds since 1970.
 
 /// What is accepted, as told in quarantine rows.
-pub(super) const EXPECTED: &str =
+pub const EXPECTED: &str =
     "ISO 8601 date and time with `Z` or an offset, or integer milliseconds since 1970 (12 or 13 digits)";
 
 /// Reads `YYYY-MM-DDTHH:MM:SS`, an optional fraction of any length, and `Z`, `±HH:MM`, `±HHMM` or `±HH`, as microseconds
 /// since 1970. Digits beyond microseconds are cut off; second 60 is the first of the next minute; a blank may stand for
 /// the `T`.
-pub(super) fn parse_iso(text: &[u8]) -> Option<i64> {
+pub fn parse_iso(text: &[u8]) -> Option<i64> {
     let (fixed, rest) = text.split_first_chunk::<19>()?;
     if [fixed[4], fixed[7], fixed[13], fixed[16]] != *b"--::" || !matches!(fixed[10], b'T' | b't' | b' ') {
         return None;
@@ -28,7 +28,7 @@ pub(super) fn parse_iso(text: &[u8]) -> Option<i64> {
 
 /// Reads integer milliseconds since 1970, of 12 or 13 digits, as microseconds: shorter ones would be seconds, longer
 /// ones microseconds.
-pub(super) fn parse_millis(number: &[u8]) -> Option<i64> {
+pub fn parse_millis(number: &[u8]) -> Option<i64> {
     if !(12..=13).contains(&number.len()) || number[0] == b'0' {
         return None;
     }
@@ -72,7 +72,7 @@ fn offset(zone: &[u8]) -> Option<i64> {
 }
 
 /// Returns how many days a month has.
-pub(super) fn days_of(year: i64, month: i64) -> i64 {
+pub fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -82,7 +82,7 @@ pub(super) fn days_of(year: i64, month: i64) -> i64 {
 }
 
 /// Counts days in the proleptic Gregorian calendar. Years are counted from March, so that the leap day comes last.
-pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+pub fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let day_of_year = (153 * month + 2) / 5 + day - 1;
@@ -91,8 +91,19 @@ pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + day_of_year - EPOCH
 }
 
+/// Reads `YYYY-MM-DD` as days since 1970.
+pub fn parse_date(text: &[u8]) -> Option<i64> {
+    let date: &[u8; 10] = text.try_into().ok()?;
+    if [date[4], date[7]] != *b"--" {
+        return None;
+    }
+    let (year, month, day) = (digits(&date[..4])?, digits(&date[5..7])?, digits(&date[8..])?);
+    let exists = (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
+    exists.then(|| days_since_1970(year, month, day))
+}
+
 /// Writes microseconds since 1970 as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, for people.
-pub(super) fn format_iso(micros: i64) -> String {
+pub fn format_iso(micros: i64) -> String {
     match chrono::DateTime::from_timestamp_micros(micros) {
         Some(time) => time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
         None => format!("{micros} microseconds since 1970"),

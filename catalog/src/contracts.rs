@@ -1,0 +1,198 @@
+//! The data contracts in force: part of the state of the table `events`.
+//!
+//! A table property names an immutable object with the documents, and the same swap of the metadata pointer adds the columns
+//! that they promote. So there is no moment in which a writer knows contracts whose columns are not there, and whoever reads
+//! the table's metadata knows what its writers ask of events. Writers find out at their next commit.
+
+use std::collections::BTreeMap;
+
+use icefold_core::contract::{
+    ColumnKind, Contract, PromotedColumn, Severity, Verdict, check, lint_set, promoted_columns,
+};
+use icefold_core::tables::{ColumnType, TableKind};
+use icefold_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::folder;
+use crate::evolve::{SchemaChange, WantedColumn};
+use crate::keys;
+use crate::table::LoadedTable;
+use crate::warehouse::Warehouse;
+
+/// Version of the object's layout.
+const VERSION: u32 = 1;
+
+/// A contract as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// File name, for messages.
+    pub file: String,
+    /// YAML.
+    pub text: String,
+}
+
+/// Contracts that are used together.
+#[derive(Debug, Clone, Default)]
+pub struct ContractSet {
+    /// The documents, in the order of the contracts' ids.
+    pub documents: Vec<Document>,
+    /// What they say.
+    pub contracts: Vec<Contract>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Object {
+    version: u32,
+    documents: Vec<Document>,
+}
+
+impl ContractSet {
+    /// Reads documents.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] naming what is wrong in which of them, or between them.
+    pub fn parse(documents: Vec<Document>) -> Result<Self> {
+        let mut parsed = Vec::with_capacity(documents.len());
+        for document in documents {
+            parsed.push((Contract::parse(&document.text, &document.file)?, document));
+        }
+        parsed.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        let (contracts, documents): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
+        let findings = lint_set(&contracts);
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            return Err(Error::invalid(format!("the contracts contradict each other: {}", errors.join("; "))));
+        }
+        Ok(ContractSet { documents, contracts })
+    }
+
+    /// Returns the contracts with their versions: `commerce/1.2.0,navigation/2.0.0`.
+    pub fn label(&self) -> String {
+        self.contracts.iter().map(Contract::label).collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns these contracts with those of `newer` in the place of the ones of the same id, and beside the others.
+    ///
+    /// # Errors
+    /// As [`ContractSet::parse`].
+    pub fn with(&self, newer: &ContractSet) -> Result<ContractSet> {
+        let replaced = |contract: &Contract| newer.contracts.iter().any(|new| new.id == contract.id);
+        let kept = self.contracts.iter().zip(&self.documents).filter(|(contract, _)| !replaced(contract));
+        ContractSet::parse(kept.map(|(_, document)| document).chain(&newer.documents).cloned().collect())
+    }
+
+    /// Says what would break if these contracts became `newer`; contracts of other ids break nobody.
+    pub fn breaks(&self, newer: &ContractSet) -> Vec<String> {
+        let mut broken = Vec::new();
+        for new in &newer.contracts {
+            let old = self.contracts.iter().find(|old| old.id == new.id);
+            let changes = old.map(|old| check(old, new)).unwrap_or_default();
+            let breaking = changes.into_iter().filter(|change| change.verdict == Verdict::Breaking);
+            broken.extend(breaking.map(|change| format!("{}: {change}", new.id)));
+        }
+        broken
+    }
+
+    /// Returns the columns that the contracts promote properties to.
+    pub fn columns(&self) -> Vec<PromotedColumn> {
+        promoted_columns(&self.contracts)
+    }
+}
+
+impl Warehouse {
+    /// Returns the contracts in force; `None` when there are none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when they are gone or unreadable; errors of the store.
+    pub async fn contracts(&self, events: &LoadedTable) -> Result<Option<ContractSet>> {
+        let Some(uri) = events.metadata().properties().get(keys::CONTRACTS) else { return Ok(None) };
+        let lost = |e| {
+            Error::corrupt(format!("the contracts in force, `{uri}`, cannot be read: restore the object")).because(e)
+        };
+        let bytes = self.store().read(uri).await.map_err(|e| match e.kind() {
+            ErrorKind::NotFound => lost(e),
+            _ => e,
+        })?;
+        let object: Object = serde_json::from_slice(&bytes).map_err(|e| {
+            Error::corrupt(format!("the contracts in force, `{uri}`, are unreadable: apply them again")).because(e)
+        })?;
+        if object.version != VERSION {
+            let message =
+                format!("the contracts in force have layout {}, this program knows {VERSION}", object.version);
+            return Err(Error::invalid(format!("{message}: use a newer icefold")));
+        }
+        ContractSet::parse(object.documents).map(Some)
+    }
+
+    /// Puts contracts in force beside those that are there, in the place of those of the same id: writes the documents, then
+    /// adds the columns and names the documents in one step. Returns all that are in force then, and the table.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] when a change would break producers or readers, unless `breaking` allows it, or when a
+    /// column cannot become what is asked; nothing is changed then. Errors of store and catalog.
+    pub async fn apply_contracts(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
+        let events = self.load(TableKind::Events.name()).await?;
+        let current = self.contracts(&events).await?.unwrap_or_default();
+        let broken = current.breaks(newer);
+        if !broken.is_empty() && !breaking {
+            return Err(Error::invalid(format!(
+                "the change breaks somebody, so nothing was applied: {}; see docs/contract-compatibility.md, or allow it \
+                 with --breaking",
+                broken.join("; ")
+            )));
+        }
+        let merged = current.with(newer)?;
+        let uri = self.write_contracts(&events, &merged).await?;
+        let change = schema_change(&events, &merged, uri);
+        let table = self.evolve(TableKind::Events.name(), &change).await?;
+        Ok((merged, table))
+    }
+
+    /// The object's name is a hash of its content, so writing it again is harmless.
+    async fn write_contracts(&self, events: &LoadedTable, set: &ContractSet) -> Result<String> {
+        let object = Object { version: VERSION, documents: set.documents.clone() };
+        let text =
+            serde_json::to_vec_pretty(&object).map_err(|e| Error::bug("contracts have no JSON form").because(e))?;
+        let hash = xxhash_rust::xxh3::xxh3_128(&text);
+        let uri = format!("{}/contracts/{hash:032x}.json", folder(self.location(), events.metadata().uuid()));
+        match self.store().write_new(&uri, vec![text.into()]).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => Ok(uri),
+            other => other.map(|()| uri),
+        }
+    }
+}
+
+fn schema_change(events: &LoadedTable, set: &ContractSet, uri: String) -> SchemaChange {
+    let schema = events.metadata().current_schema();
+    let columns = set.columns();
+    let is_there = |name: &str| schema.field_by_name(name).is_some();
+    let renames = columns.iter().filter_map(|column| {
+        let from = column.renamed_from.as_ref().filter(|from| is_there(from) && !is_there(&column.name))?;
+        Some((from.clone(), column.name.clone()))
+    });
+    let wanted = |column: &PromotedColumn| WantedColumn {
+        name: column.name.clone(),
+        kind: column_type(column.kind),
+        doc: column.doc.clone(),
+    };
+    SchemaChange {
+        renames: renames.collect(),
+        columns: columns.iter().map(wanted).collect(),
+        properties: BTreeMap::from([
+            (keys::CONTRACTS.to_owned(), uri),
+            (keys::CONTRACT_VERSIONS.to_owned(), set.label()),
+        ]),
+    }
+}
+
+fn column_type(kind: ColumnKind) -> ColumnType {
+    match kind {
+        ColumnKind::String => ColumnType::String,
+        ColumnKind::Long => ColumnType::Long,
+        ColumnKind::Double => ColumnType::Double,
+        ColumnKind::Boolean => ColumnType::Boolean,
+        ColumnKind::Timestamp => ColumnType::Timestamp,
+        ColumnKind::Date => ColumnType::Date,
+    }
+}
