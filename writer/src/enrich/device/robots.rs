@@ -65,7 +65,7 @@ const MARKS: &[&str] = &[
     " theoldreader ",
     " tiny tiny rss ",
     " feed fetcher ",
-    // LiveJournal's, which signs with its address; its app does not.
+    // How LiveJournal's signs; an app may have the site's name.
     " livejournal com webmaster ",
     // Fetchers of search engines, language models and link previews without `bot` in their names.
     " slurp ",
@@ -185,7 +185,9 @@ mod tests {
 
     #[test]
     fn words_that_only_look_like_robots_are_none() {
-        for name in ["CUBOT_NOTE_7", "iRobot HOME/6.1", "Bottle/1", "Spiderman/2", "Roboto", "Botanica 3", "curl/8.5"] {
+        for name in
+            ["CUBOT_NOTE_7", "iRobot HOME/6.1", "Bottle/1", "Spiderman/2", "Botanica 3", "LiveJournal/4", "curl/8.5"]
+        {
             assert!(!is_named(&words_of(&[name])), "{name}");
         }
     }

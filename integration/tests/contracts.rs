@@ -1,0 +1,198 @@
+//! Data contracts by the real binary: put in force under a running ingest, refused when they would break somebody, tried on
+//! real events first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use icefold_integration::program::{fail, icefold, run, succeed};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts");
+/// Nothing here takes longer than this, or it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Scene { folder: TempDir::new().expect("temporary folder") };
+        fs::create_dir(scene.path("source")).expect("folder");
+        succeed(
+            scene.icefold().args(["generate", "20000", "--seed", "5", "--files", "2", "--out"]).arg(scene.path("ev")),
+        );
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn icefold(&self) -> Command {
+        icefold(&self.path("lake"))
+    }
+
+    /// Moves the first or second generated file to where it is ingested from, whole at once.
+    fn offer(&self, number: usize) {
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(self.path("ev")).expect("folder").map(|e| e.expect("e").path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "ndjson"));
+        files.sort();
+        let name = format!("{number}.ndjson");
+        fs::copy(&files[0], self.path("copy")).expect("copy");
+        fs::rename(self.path("copy"), self.path("source").join(name)).expect("rename");
+        fs::remove_file(&files[0]).expect("remove");
+    }
+
+    fn ingest(&self) -> Command {
+        let mut command = self.icefold();
+        command.arg("ingest").arg(self.path("source"));
+        command
+    }
+
+    fn number(&self, sql: &str) -> u64 {
+        let output = run(self.icefold().args(["query", "--format", "csv", sql]));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or(0)
+    }
+
+    fn wait_for(&self, what: &str, sql: &str, at_least: u64) {
+        let started = Instant::now();
+        while self.number(sql) < at_least {
+            assert!(started.elapsed() < PATIENCE, "{what} did not come");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Writes the shipped contract `commerce` with a change in its text.
+    fn changed(&self, from: &str, to: &str) -> PathBuf {
+        let text = fs::read_to_string(Path::new(CONTRACTS).join("commerce.yaml")).expect("contract");
+        assert!(text.contains(from), "`{from}` is in the contract");
+        let file = self.path("commerce.yaml");
+        fs::write(&file, text.replacen(from, to, 1)).expect("write");
+        file
+    }
+}
+
+/// A following ingest; ended with the test, whatever happens.
+struct Following(Child);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Following {
+    /// Asks it to end as Ctrl-C does, and waits until it has.
+    fn end(mut self) {
+        let id = self.0.id().to_string();
+        succeed(Command::new("kill").args(["-INT", &id]));
+        assert!(self.0.wait().expect("ends").success(), "it committed what it had read");
+    }
+}
+
+#[test]
+fn a_contract_applied_under_a_running_ingest_takes_effect_without_restart_or_loss() {
+    let scene = Scene::new();
+    scene.offer(1);
+    let mut command = scene.ingest();
+    command.args(["--follow", "--commit-interval", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let following = Following(command.spawn().expect("start"));
+    scene.wait_for("the first file", "SELECT count(*) FROM raw_events", 10_000);
+    scene.wait_for("its events", "SELECT count(*) FROM events", 9_000);
+    let before = scene.number("SELECT count(*) FROM events");
+
+    succeed(scene.icefold().args(["contract", "apply", CONTRACTS]));
+    scene.offer(2);
+    scene.wait_for("the second file", "SELECT count(*) FROM raw_events", 20_000);
+    scene.wait_for("its events", "SELECT count(*) FROM events", before + 9_000);
+    // A writer takes contracts up at its next commit; what it read before that has the old one. So another file follows.
+    let more = scene.path("more");
+    succeed(scene.icefold().args(["generate", "6000", "--seed", "6", "--files", "1", "--out"]).arg(&more));
+    fs::copy(first_ndjson(&more), scene.path("copy")).expect("copy");
+    fs::rename(scene.path("copy"), scene.path("source").join("3.ndjson")).expect("rename");
+    scene.wait_for("the third file", "SELECT count(*) FROM raw_events", 26_000);
+    scene.wait_for("rows by contract", "SELECT count(*) FROM events WHERE contract = 'commerce/1.0.0'", 500);
+    following.end();
+
+    succeed(scene.icefold().arg("verify"));
+    assert_eq!(scene.number("SELECT count(*) FROM raw_events"), 26_000, "no event was lost or doubled");
+    let old = "SELECT count(*) FROM events WHERE contract = 'segment-envelope/1'";
+    assert!(scene.number(old) >= before);
+    let odd = "SELECT count(*) FROM events WHERE contract = 'segment-envelope/1' AND order_id IS NOT NULL";
+    assert_eq!(scene.number(odd), 0, "old rows have no promoted values");
+    let missing = "SELECT count(*) FROM events WHERE contract = 'commerce/1.0.0' AND event_name = 'Order Completed' \
+                   AND (order_id IS NULL OR revenue IS NULL)";
+    assert_eq!(scene.number(missing), 0, "new rows have all of them");
+}
+
+fn first_ndjson(folder: &Path) -> PathBuf {
+    let files = fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
+    files.into_iter().find(|file| file.extension().is_some_and(|extension| extension == "ndjson")).expect("a file")
+}
+
+#[test]
+fn a_promoted_column_holds_what_the_property_holds() {
+    let scene = Scene::new();
+    succeed(scene.icefold().args(["contract", "apply", CONTRACTS]));
+    scene.offer(1);
+    succeed(&mut scene.ingest());
+    let orders = succeed(scene.icefold().args([
+        "query",
+        "--format",
+        "json",
+        "SELECT properties, order_id, revenue, currency FROM events WHERE event_name = 'Order Completed'",
+    ]));
+    assert!(orders.lines().count() > 10);
+    for line in orders.lines() {
+        let row: Value = serde_json::from_str(line).expect("JSON");
+        let properties: Value = serde_json::from_str(row["properties"].as_str().expect("text")).expect("JSON");
+        assert_eq!(row["order_id"], properties["order_id"]);
+        assert_eq!(row["currency"], properties["currency"]);
+        assert_eq!(row["revenue"].as_f64(), properties["revenue"].as_f64());
+    }
+}
+
+#[test]
+fn a_change_that_would_break_somebody_is_refused_with_the_reason_and_nothing_changes() {
+    let scene = Scene::new();
+    scene.offer(1);
+    succeed(scene.icefold().args(["contract", "apply", CONTRACTS]));
+    succeed(&mut scene.ingest());
+    let shown = succeed(scene.icefold().args(["contract", "show"]));
+    let narrower = scene.changed("version: 1.0.0", "version: 2.0.0");
+    let text = fs::read_to_string(&narrower).expect("text");
+    let promoted = text.find("property: promote").expect("a promoted property");
+    let value = promoted + text[promoted..].find("value: ").expect("its column") + "value: ".len();
+    let end = value + text[value..].find('}').expect("its end");
+    let renamed = format!("{}another_column{}", &text[..value], &text[end..]);
+    fs::write(&narrower, renamed).expect("write");
+
+    let (code, said) = fail(scene.icefold().args(["contract", "apply"]).arg(&narrower));
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("breaks somebody") && said.contains("docs/contract-compatibility.md"), "{said}");
+    assert_eq!(succeed(scene.icefold().args(["contract", "show"])), shown, "nothing was applied");
+    let (code, told) = fail(
+        scene.icefold().args(["contract", "check"]).arg(Path::new(CONTRACTS).join("commerce.yaml")).arg(&narrower),
+    );
+    assert_eq!(code, 2, "{told}");
+}
+
+#[test]
+fn a_trial_says_whose_events_a_proposed_contract_would_refuse() {
+    let scene = Scene::new();
+    scene.offer(1);
+    succeed(&mut scene.ingest());
+    let nothing = succeed(scene.icefold().args(["contract", "try", CONTRACTS, "--last", "9999d"]));
+    assert!(nothing.contains("nothing would change"), "{nothing}");
+    let stricter = scene.changed("validValues: [card, ", "validValues: [cash, ");
+    let told = succeed(scene.icefold().args(["contract", "try", "--last", "9999d"]).arg(&stricter));
+    assert!(told.contains("not_in_enum at /properties/"), "{told}");
+    assert!(told.contains("100.0 %"), "{told}");
+}
