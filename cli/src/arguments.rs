@@ -397,6 +397,9 @@ pub(crate) enum BenchCommand {
         /// Events to generate and ingest
         #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = number)]
         events: u64,
+        /// Without data contracts, geo database and reference data
+        #[arg(long)]
+        plain: bool,
     },
     /// Whether a commit costs the same after thousands of commits
     #[command(after_help = "Example:\n  icefold bench commit --commits 3000")]

@@ -59,7 +59,7 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit> {
         Command::Demo(demo) => commands::demo::run(&arguments.global, demo),
         Command::Generate(generate) => commands::generate::run(generate, output),
         Command::Completions { shell } => commands::completions::run(*shell, output),
-        Command::Bench(BenchCommand::Ingest { events }) => commands::bench::ingest::run(*events, output),
+        Command::Bench(BenchCommand::Ingest { events, plain }) => commands::bench::ingest::run(*events, *plain, output),
         Command::Config => commands::config::run(&begin(vec![])?),
         Command::Ingest(ingest) => {
             let session = begin(ingest.settings())?;

@@ -19,7 +19,7 @@ use crate::session::Session;
 /// under Apache-2.0.
 const REAL_LOG: &[u8] = include_bytes!("../../../integration/data/web-access-2015.log.gz");
 /// The countries of the log's addresses; integration/data/README.md tells from which database, and whom to credit.
-const COUNTRIES: &[u8] = include_bytes!("../../../integration/data/web-access-2015-countries.mmdb");
+pub(crate) const COUNTRIES: &[u8] = include_bytes!("../../../integration/data/web-access-2015-countries.mmdb");
 /// Where the demonstration lives unless told otherwise.
 const FOLDER: &str = "icefold-data/demo";
 /// What is ingested lies there, inside a local warehouse.

@@ -1,7 +1,8 @@
 //! `icefold bench ingest`: events per CPU-second for the whole path, beside the roofline.
 //!
 //! The roofline is what nobody can avoid: parse every event once and compress its raw bytes once (zstd level 1). It is
-//! measured in the same run on the same bytes. The whole path is this very binary, run as `icefold ingest` on files, once
+//! measured in the same run on the same bytes. Unless told otherwise everything is on: data contracts, device rules, geo
+//! database, sessions, identities, reference data. The whole path is this very binary, run as `icefold ingest` on files, once
 //! with one core and once with two or more, so that its processor time and memory are those of ingest alone. All of its
 //! threads, also those that read and write, stay on that many cores.
 
@@ -14,6 +15,7 @@ use icefold_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 use sonic_rs::JsonValueTrait;
 
+use super::everything::Everything;
 use super::median;
 use crate::exit::Exit;
 use crate::figures;
@@ -59,19 +61,20 @@ struct Run {
 }
 
 /// Runs the command.
-pub(crate) fn run(events: u64, output: Output) -> Result<Exit> {
+pub(crate) fn run(events: u64, plain: bool, output: Output) -> Result<Exit> {
     let folder = tempfile::tempdir().map_err(|e| refused(e, "a temporary folder cannot be made"))?;
     let plan = Plan { events, seed: SEED, duplicates: 0.01, malformed: 0.005, late: 0.01 };
     output.remark("generating events");
     let source = folder.path().join("events");
     let files = events.div_ceil(25_000).max(1);
     let expectation = write(plan, Compression::None, &Destination::Folder(source.clone(), files), |_| {})?;
+    let everything = if plain { None } else { Some(Everything::write(folder.path(), plan)?) };
     output.remark("measuring the roofline: parse once, compress once");
     let roofline = median((0..RUNS).map(|_| roofline(events.min(ROOFLINE_EVENTS))).collect::<Result<_>>()?);
     let mut runs = Vec::new();
     for cores in core_counts() {
         output.remark(&format!("ingesting with {cores} of the cores, {RUNS} times"));
-        runs.push(measure(folder.path(), &source, cores, events)?);
+        runs.push(measure(folder.path(), &source, everything.as_ref(), cores, events)?);
     }
     let report = Report {
         events,
@@ -121,11 +124,11 @@ fn roofline(events: u64) -> Result<f64> {
     Ok(events as f64 / seconds.max(1e-9))
 }
 
-fn measure(folder: &Path, source: &Path, cores: u64, events: u64) -> Result<Run> {
+fn measure(folder: &Path, source: &Path, everything: Option<&Everything>, cores: u64, events: u64) -> Result<Run> {
     let mut runs = Vec::new();
     for _ in 0..RUNS {
         let warehouse = folder.join("warehouse");
-        runs.push(ingest(&warehouse, source, cores)?);
+        runs.push(ingest(&warehouse, source, everything, cores)?);
         std::fs::remove_dir_all(&warehouse).map_err(|e| refused(e, "the temporary warehouse cannot be removed"))?;
     }
     let of = |get: fn(&Ingested) -> f64| median(runs.iter().map(get).collect());
@@ -182,20 +185,29 @@ impl State {
     }
 }
 
-fn ingest(warehouse: &Path, source: &Path, cores: u64) -> Result<Ingested> {
+fn ingest(warehouse: &Path, source: &Path, everything: Option<&Everything>, cores: u64) -> Result<Ingested> {
     let binary = std::env::current_exe().map_err(|e| refused(e, "the program cannot find itself"))?;
-    let mut command = Command::new(binary);
+    let mut command = Command::new(&binary);
+    if let Some(everything) = everything {
+        let mut apply = Command::new(&binary);
+        apply.args(["contract", "apply"]).arg(&everything.contracts).arg("--warehouse").arg(warehouse);
+        said(&apply.output().map_err(|e| refused(e, "the program cannot start itself"))?)?;
+        command.args(everything.settings().iter().flat_map(|setting| ["--set", setting]));
+    }
     command.arg("ingest").arg(source).arg("--warehouse").arg(warehouse);
     command.args(["--json", "--cores", &cores.to_string()]);
     let output =
         process::confined(cores, || command.output()).map_err(|e| refused(e, "the program cannot start itself"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(
-            Error::new(ErrorKind::Bug, format!("ingest ended with {}", output.status)).with("said", said.trim())
-        );
-    }
+    said(&output)?;
     serde_json::from_slice(&output.stdout).map_err(|e| Error::bug("ingest printed something else").because(e))
+}
+
+fn said(output: &std::process::Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(Error::new(ErrorKind::Bug, format!("a run ended with {}", output.status)).with("said", said.trim()))
 }
 
 fn text(report: &Report) -> String {

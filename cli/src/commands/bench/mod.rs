@@ -1,6 +1,7 @@
 //! `icefold bench`: what this machine makes of it. Each measurement works in a temporary folder and removes it.
 
 pub(crate) mod commit;
+pub(crate) mod everything;
 pub(crate) mod ingest;
 
 /// Returns the median.

@@ -185,9 +185,16 @@ mod tests {
 
     #[test]
     fn words_that_only_look_like_robots_are_none() {
-        for name in
-            ["CUBOT_NOTE_7", "iRobot HOME/6.1", "Bottle/1", "Spiderman/2", "Botanica 3", "LiveJournal/4", "curl/8.5"]
-        {
+        for name in [
+            "CUBOT_NOTE_7",
+            "iRobot HOME/6.1",
+            "Bottle/1",
+            "Spiderman/2",
+            "Roboto",
+            "Botanica 3",
+            "LiveJournal/4",
+            "curl/8.5",
+        ] {
             assert!(!is_named(&words_of(&[name])), "{name}");
         }
     }
