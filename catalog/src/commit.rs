@@ -129,6 +129,7 @@ impl Warehouse {
         };
         let facts = Base {
             table_uuid: metadata.uuid(),
+            current_snapshot: metadata.current_snapshot_id(),
             committed_in: lineage::find_commit(metadata, intent.commit_id),
             checkpoint: &progress.checkpoint,
             live: &live,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use iceberg::spec::{DataFile, Datum, Struct};
-use icefold_core::{CommitId, Counts, Delta, Offset, ShardId};
+use icefold_core::{CommitId, Counts, Delta, Error, Offset, Result, ShardId};
 use uuid::Uuid;
 
 use crate::table::LoadedTable;
@@ -78,6 +78,32 @@ pub enum RowFilter {
     },
 }
 
+/// Rows that were quarantined and are not any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recount {
+    /// They are rows of `events` now.
+    pub accepted: u64,
+    /// They repeat rows of `events`.
+    pub duplicate: u64,
+}
+
+impl Recount {
+    /// Returns the totals with the rows counted anew, so that they still balance (invariant W2).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when fewer rows were ever quarantined.
+    pub fn apply(self, totals: Counts) -> Result<Counts> {
+        let quarantined = totals.quarantined.checked_sub(self.accepted + self.duplicate);
+        let quarantined = quarantined.ok_or_else(|| Error::bug("more rows leave quarantine than were ever in it"))?;
+        Ok(Counts {
+            accepted: totals.accepted + self.accepted,
+            duplicate: totals.duplicate + self.duplicate,
+            quarantined,
+            ..totals
+        })
+    }
+}
+
 /// A piece of work on one table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
@@ -97,6 +123,10 @@ pub struct Intent {
     pub requires: Vec<String>,
     /// What became of the rows of `delta`.
     pub counts: Counts,
+    /// What became of rows that had been quarantined earlier.
+    pub recount: Recount,
+    /// Snapshot that must still be the current one: what was decided by looking at its rows holds for no other.
+    pub expected_snapshot: Option<i64>,
     /// More facts for the snapshot summary (contract, versions of reference data).
     pub summary: BTreeMap<String, String>,
 }
@@ -119,6 +149,27 @@ impl Intent {
     pub fn row_delta(table: &LoadedTable, files: Vec<NewFile>, requires: Vec<String>) -> Self {
         let uuid = table.metadata().uuid();
         Intent { add: files, requires, ..Intent::empty(uuid, IntentKind::RowDelta, Delta::default()) }.identified()
+    }
+
+    /// Adds rows that were in the quarantine's data file `quarantined`. The id follows from that file alone, so rows of a file
+    /// are let in once, whoever does it and which of them it chooses; `events` must be at `expected_snapshot`.
+    pub fn redrive(table: &LoadedTable, quarantined: &str, files: Vec<DataFile>, accepted: u64) -> Self {
+        let uuid = table.metadata().uuid();
+        Intent {
+            commit_id: CommitId::for_inputs(uuid, "redrive", [quarantined]),
+            add: files.into_iter().map(|f| NewFile::new(table, f)).collect(),
+            recount: Recount { accepted, duplicate: 0 },
+            expected_snapshot: table.metadata().current_snapshot_id(),
+            ..Intent::empty(uuid, IntentKind::RowDelta, Delta::default())
+        }
+    }
+
+    /// Takes rows out of the quarantine: `remove` is the file that holds them, `add` holds its other rows.
+    pub fn release(table: &LoadedTable, remove: String, add: Vec<DataFile>, recount: Recount) -> Self {
+        let uuid = table.metadata().uuid();
+        let add = add.into_iter().map(|f| NewFile::new(table, f)).collect();
+        let empty = Intent::empty(uuid, IntentKind::RowDelta, Delta::default());
+        Intent { add, remove: vec![remove], recount, ..empty }.identified()
     }
 
     /// Replaces the files `remove` by `add`, which hold the same rows, as read in `read_snapshot_id`.
@@ -145,6 +196,8 @@ impl Intent {
             remove: Vec::new(),
             requires: Vec::new(),
             counts: Counts::default(),
+            recount: Recount::default(),
+            expected_snapshot: None,
             summary: BTreeMap::new(),
         }
     }

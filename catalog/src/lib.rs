@@ -47,7 +47,7 @@ pub mod warehouse;
 pub use announce::Announcement;
 pub use checkpoint::Progress;
 pub use evolve::{SchemaChange, WantedColumn};
-pub use intent::{CommitOutcome, Fence, Intent, IntentKind, NewFile, RowFilter};
+pub use intent::{CommitOutcome, Fence, Intent, IntentKind, NewFile, Recount, RowFilter};
 pub use pointer::{Pointer, PointerStore, SwapError, TableName};
 pub use settings::{CommitSettings, RetentionSettings, S3Settings, Settings};
 pub use store::{ObjectInfo, Store};

@@ -15,7 +15,7 @@ use iceberg::spec::{
 use icefold_core::{Checkpoint, Counts, Error, Ids, Result};
 
 use crate::checkpoint::{self, Progress};
-use crate::intent::{Intent, IntentKind, NewFile};
+use crate::intent::{Intent, IntentKind, NewFile, Recount};
 use crate::keys;
 use crate::manifest_merge::{self, ManifestSize};
 use crate::retention::{self, SnapshotAge};
@@ -216,8 +216,14 @@ impl Attempt<'_> {
 
     /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the new totals.
     async fn checkpoint(&self) -> Result<(Option<String>, Counts)> {
-        let Some(checkpoint) = self.checkpoint.clone() else { return Ok((None, self.progress.totals)) };
-        let totals = self.progress.totals;
+        let recounted = self.intent.recount != Recount::default();
+        let checkpoint = match self.checkpoint.clone() {
+            Some(checkpoint) => checkpoint,
+            // Rows that are counted anew do not move the table in the stream, but what it says about itself changes.
+            None if recounted => self.progress.checkpoint.clone(),
+            None => return Ok((None, self.progress.totals)),
+        };
+        let totals = self.intent.recount.apply(self.progress.totals)?;
         let changed_by_others = self.progress.changed_by_others || changed_since_checkpoint(self.base.metadata());
         let mut next = Progress { checkpoint, totals, changed_by_others };
         next.totals += self.intent.counts;

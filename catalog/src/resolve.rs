@@ -18,6 +18,8 @@ use crate::table::LiveFile;
 pub struct Base<'a> {
     /// Identity of the table that has the name now.
     pub table_uuid: Uuid,
+    /// The current snapshot.
+    pub current_snapshot: Option<i64>,
     /// Snapshot of the ancestry that carries the intent's commit id.
     pub committed_in: Option<i64>,
     /// Where the table stands.
@@ -75,6 +77,9 @@ pub fn resolve(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
     // A strict prefix of the delta in the table is no success either: the checkpoint must stand exactly at `from`.
     if let Fit::Elsewhere { shard, expected, found } = base.checkpoint.fit(&intent.delta) {
         return Ok(Decision::Fenced(Fence::Moved { shard, expected, found }));
+    }
+    if let Some(expected) = intent.expected_snapshot.filter(|expected| base.current_snapshot != Some(*expected)) {
+        return Ok(Decision::Replan { reason: format!("snapshot `{expected}` is not the current one any more") });
     }
     match &intent.kind {
         IntentKind::Append | IntentKind::RowDelta => removal(intent, base),

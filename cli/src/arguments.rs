@@ -291,6 +291,13 @@ pub(crate) enum QuarantineCommand {
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
+    /// Let events in that pass now, once: their place in the stream is their identity
+    #[command(after_help = "\
+Examples:
+  icefold quarantine redrive --dry-run
+  icefold quarantine redrive --reason not_in_enum
+Running it again changes nothing.")]
+    Redrive(RedriveArguments),
     /// Print the events themselves
     Show {
         /// Only those with this reason code
@@ -378,6 +385,20 @@ pub(crate) struct ExplainArguments {
     /// `messageId` of the event
     #[arg(long, value_name = "ID")]
     pub(crate) event_id: String,
+}
+
+/// Arguments of `quarantine redrive`.
+#[derive(Debug, Args)]
+pub(crate) struct RedriveArguments {
+    /// Only events with this reason code
+    #[arg(long, value_name = "CODE")]
+    pub(crate) reason: Option<String>,
+    /// Only events that broke this contract, for example commerce/1.0.0
+    #[arg(long, value_name = "ID/VERSION")]
+    pub(crate) contract: Option<String>,
+    /// Only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `verify`.

@@ -196,3 +196,76 @@ fn a_trial_says_whose_events_a_proposed_contract_would_refuse() {
     assert!(told.contains("not_in_enum at /properties/"), "{told}");
     assert!(told.contains("100.0 %"), "{told}");
 }
+
+/// Ids of accepted and of quarantined events, as text.
+fn outcome(scene: &Scene, warehouse: &str) -> (String, String) {
+    let ids = |sql: &str| succeed(icefold(&scene.path(warehouse)).args(["query", "--format", "csv", sql]));
+    (
+        ids("SELECT message_id, shard, source_offset, sub_offset FROM events ORDER BY 1, 2, 3, 4"),
+        ids("SELECT source_offset, sub_offset, reason FROM quarantine ORDER BY 1, 2, 3"),
+    )
+}
+
+#[test]
+fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
+    let scene = Scene::new();
+    let stricter = scene.changed("version: 1.0.0", "version: 0.9.0");
+    let text = fs::read_to_string(&stricter).expect("text").replacen("validValues: [card, ", "validValues: [", 1);
+    fs::write(&stricter, text).expect("write");
+    succeed(scene.icefold().args(["contract", "apply"]).arg(&stricter));
+    scene.offer(1);
+    scene.offer(2);
+    succeed(scene.ingest().args(["--commit-bytes", "4000000"]));
+    let refused = scene.number("SELECT count(*) FROM quarantine WHERE reason = 'not_in_enum'");
+    assert!(refused > 10, "{refused} events paid by card");
+    // What the wider contract makes of the same source from the start.
+    succeed(icefold(&scene.path("wide")).args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    succeed(icefold(&scene.path("wide")).arg("ingest").arg(scene.path("source")));
+
+    let redrive = |options: &[&str]| -> Value {
+        let mut command = scene.icefold();
+        let text = succeed(command.args(["quarantine", "redrive", "--json"]).args(options));
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!(redrive(&["--reason", "not_in_enum"])["accepted"], 0, "nothing passes yet");
+    succeed(scene.icefold().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    let before = outcome(&scene, "lake");
+    assert_eq!(redrive(&["--reason", "not_in_enum", "--dry-run"])["accepted"], refused);
+    assert_eq!(outcome(&scene, "lake"), before, "a dry run changes nothing");
+    let done = redrive(&["--reason", "not_in_enum"]);
+    assert_eq!(done["accepted"].as_u64().expect("count") + done["duplicate"].as_u64().expect("count"), refused);
+    let after = outcome(&scene, "lake");
+    assert_eq!(after, outcome(&scene, "wide"), "as if the contract had been wider from the start");
+    succeed(scene.icefold().arg("verify"));
+
+    assert_eq!(redrive(&[])["accepted"], 0);
+    assert_eq!(outcome(&scene, "lake"), after, "a second one changes nothing");
+    // And ingest goes on where it stood.
+    let again = succeed(&mut scene.ingest());
+    assert!(again.contains("nothing new"), "{again}");
+    succeed(scene.icefold().arg("verify"));
+}
+
+#[test]
+fn two_redrives_at_once_let_each_event_in_once() {
+    let scene = Scene::new();
+    let stricter = scene.changed("version: 1.0.0", "version: 0.9.0");
+    let text = fs::read_to_string(&stricter).expect("text").replacen("validValues: [card, ", "validValues: [", 1);
+    fs::write(&stricter, text).expect("write");
+    succeed(scene.icefold().args(["contract", "apply"]).arg(&stricter));
+    scene.offer(1);
+    succeed(&mut scene.ingest());
+    succeed(scene.icefold().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    let started = [0, 1].map(|_| {
+        let mut command = scene.icefold();
+        command.args(["quarantine", "redrive"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("start")
+    });
+    for mut redrive in started {
+        assert!(redrive.wait().expect("ends").success());
+    }
+    assert_eq!(scene.number("SELECT count(*) FROM quarantine WHERE reason = 'not_in_enum'"), 0);
+    let all = scene.number("SELECT count(*) FROM events");
+    assert_eq!(scene.number("SELECT count(DISTINCT message_id) FROM events"), all);
+    succeed(scene.icefold().arg("verify"));
+}

@@ -12,6 +12,7 @@ pub mod fold;
 pub mod metrics;
 pub mod pipeline;
 pub mod publish;
+pub mod redrive;
 pub mod settings;
 pub mod source;
 

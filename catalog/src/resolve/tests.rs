@@ -62,13 +62,22 @@ fn intent(kind: IntentKind, delta: Delta, remove: &[&str]) -> Intent {
         add: Vec::<NewFile>::new(),
         remove: remove.iter().map(|p| (*p).to_owned()).collect(),
         requires: Vec::new(),
+        recount: Default::default(),
+        expected_snapshot: None,
         counts: Counts::default(),
         summary: BTreeMap::new(),
     }
 }
 
 fn base<'a>(checkpoint: &'a Checkpoint, live: &'a [LiveFile]) -> Base<'a> {
-    Base { table_uuid: TABLE, committed_in: None, checkpoint, live, read_sequence_number: Some(5) }
+    Base {
+        table_uuid: TABLE,
+        current_snapshot: Some(9),
+        committed_in: None,
+        checkpoint,
+        live,
+        read_sequence_number: Some(5),
+    }
 }
 
 fn apply(remove: &[&str]) -> Decision {
@@ -178,4 +187,14 @@ fn an_overwrite_takes_what_its_filter_covers_and_refuses_to_cut_a_file() {
     let filter = RowFilter::Partition { spec_id: 0, partition };
     let decision = resolve(&intent(IntentKind::Overwrite(filter), Delta::default(), &[]), &base(&checkpoint, &files));
     assert_eq!(decision.expect("decides"), apply(&["b"]));
+}
+
+#[test]
+fn what_was_decided_by_looking_at_a_snapshot_holds_for_no_other() {
+    let checkpoint = Checkpoint::default();
+    let looked_at = |id| Intent { expected_snapshot: Some(id), ..intent(IntentKind::RowDelta, Delta::default(), &[]) };
+    assert!(matches!(resolve(&looked_at(9), &base(&checkpoint, &[])), Ok(Decision::Apply { .. })));
+    assert!(matches!(resolve(&looked_at(8), &base(&checkpoint, &[])), Ok(Decision::Replan { .. })));
+    let in_already = Base { committed_in: Some(7), ..base(&checkpoint, &[]) };
+    assert_eq!(resolve(&looked_at(8), &in_already).expect("decides"), Decision::AlreadyCommitted { snapshot_id: 7 });
 }

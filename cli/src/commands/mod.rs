@@ -11,6 +11,7 @@ pub(crate) mod generate;
 pub(crate) mod ingest;
 pub(crate) mod quarantine;
 pub(crate) mod query;
+pub(crate) mod redrive;
 pub(crate) mod tables;
 pub(crate) mod trial;
 pub(crate) mod verify;

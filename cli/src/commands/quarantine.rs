@@ -6,7 +6,7 @@ use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::QuarantineCommand;
-use crate::commands::query;
+use crate::commands::{query, redrive};
 use crate::exit::Exit;
 use crate::figures;
 use crate::session::Session;
@@ -89,6 +89,7 @@ pub(crate) async fn run(session: &Session, command: Option<&QuarantineCommand>) 
     match command {
         None => summary(session, DEFAULT_LIMIT).await?,
         Some(QuarantineCommand::Summary { limit }) => summary(session, *limit).await?,
+        Some(QuarantineCommand::Redrive(arguments)) => return redrive::run(session, arguments).await,
         Some(QuarantineCommand::Show { reason, limit }) => show(session, reason.as_deref(), *limit).await?,
     }
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ use icefold_core::{Error, Offset, Result, ShardId, ShardPosition};
 use icefold_writer::Chunk;
 use icefold_writer::contracts::{Active, Contracts};
 use icefold_writer::decode::{Decoder, InputFormat};
+use icefold_writer::redrive::record;
 use serde::Serialize;
 
 use super::query;
@@ -99,7 +100,7 @@ fn chunk(rows: &RecordBatch) -> Result<Chunk> {
     let mut bytes = Vec::new();
     for row in 0..rows.num_rows() {
         let envelope = (!envelopes.is_null(row)).then(|| envelopes.value(row));
-        push_record(&mut bytes, payloads.value(row), envelope);
+        bytes.extend(record(payloads.value(row), envelope));
     }
     let (from, to) = (Offset::start(), ShardPosition::at(Offset::new("trial", bytes.len() as u64)));
     Ok(Chunk {
@@ -112,24 +113,6 @@ fn chunk(rows: &RecordBatch) -> Result<Chunk> {
         from,
         to,
     })
-}
-
-/// The envelope is what stood before and behind the events; they stood between the brackets behind `batch`.
-fn push_record(bytes: &mut Vec<u8>, payload: &[u8], envelope: Option<&[u8]>) {
-    let brackets = envelope.and_then(|envelope| {
-        let key = envelope.windows(7).position(|window| window == b"\"batch\"").unwrap_or(0);
-        let behind = envelope[key..].windows(2).position(|window| window == b"[]")?;
-        Some((envelope, key + behind + 1))
-    });
-    match brackets {
-        Some((envelope, at)) => {
-            bytes.extend_from_slice(&envelope[..at]);
-            bytes.extend_from_slice(payload);
-            bytes.extend_from_slice(&envelope[at..]);
-        }
-        None => bytes.extend_from_slice(payload),
-    }
-    bytes.push(b'\n');
 }
 
 /// Decodes events by one set of contracts and counts.

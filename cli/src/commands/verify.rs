@@ -144,7 +144,9 @@ async fn positions_account_for_rows(tables: &QuerySession, own: &Own) -> Result<
     if progress.iter().any(|p| p.checkpoint != progress[0].checkpoint) {
         return Ok(None);
     }
-    let duplicates = progress[0].totals.duplicate;
+    // The quarantine has the last word on duplicates: a redrive finds more among its rows.
+    let quarantine = TableKind::ALL.iter().position(|kind| *kind == TableKind::Quarantine).unwrap_or(0);
+    let duplicates = progress[quarantine].totals.duplicate;
     let sql = "SELECT (SELECT count(*) FROM raw_events) AS raw, (SELECT count(*) FROM events) AS accepted, \
                (SELECT count(*) FROM quarantine) AS quarantined";
     let batches = query::rows(tables, sql).await?;

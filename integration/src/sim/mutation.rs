@@ -49,6 +49,7 @@ impl Mutation {
 fn copy<'a>(base: &Base<'a>) -> Base<'a> {
     Base {
         table_uuid: base.table_uuid,
+        current_snapshot: base.current_snapshot,
         committed_in: base.committed_in,
         checkpoint: base.checkpoint,
         live: base.live,

@@ -107,7 +107,7 @@ fn a_malformed_line_costs_one_row() {
     assert_eq!(told("expected")[0], "a host");
     assert_eq!(told("found")[0], "oops");
     assert_eq!(told("contract")[0], "access-log/1");
-    assert_eq!(told("arrival_time")[0], timestamp::format_iso(NOON));
+    assert_eq!(told("arrival_time")[0], icefold_core::timestamp::format_iso(NOON));
 }
 
 #[test]

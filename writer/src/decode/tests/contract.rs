@@ -78,14 +78,23 @@ fn each_rule_is_told_with_pointer_expected_and_found() {
             "number_out_of_range at \"/context/screen/height\": expected a number from 0 to 2147483647, found -1"
                 .into(),
         ),
-        (&[("sentAt", "true")], format!("wrong_type at \"/sentAt\": expected {}, found true", timestamp::EXPECTED)),
+        (
+            &[("sentAt", "true")],
+            format!("wrong_type at \"/sentAt\": expected {}, found true", icefold_core::timestamp::EXPECTED),
+        ),
         (
             &[("timestamp", "\"now\"")],
-            format!("invalid_timestamp at \"/timestamp\": expected {}, found \"now\"", timestamp::EXPECTED),
+            format!(
+                "invalid_timestamp at \"/timestamp\": expected {}, found \"now\"",
+                icefold_core::timestamp::EXPECTED
+            ),
         ),
         (
             &[("timestamp", "1795348800")],
-            format!("invalid_timestamp at \"/timestamp\": expected {}, found 1795348800", timestamp::EXPECTED),
+            format!(
+                "invalid_timestamp at \"/timestamp\": expected {}, found 1795348800",
+                icefold_core::timestamp::EXPECTED
+            ),
         ),
     ] {
         assert_eq!(refused(event(changes)), expected, "{changes:?}");
