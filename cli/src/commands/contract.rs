@@ -24,7 +24,7 @@ pub(crate) async fn run(session: &Session, command: &ContractCommand) -> Result<
         ContractCommand::Apply { files, breaking } => apply(session, files, *breaking).await,
         ContractCommand::Show => show(session).await,
         ContractCommand::Export { kind: SchemaKind::JsonSchema, file } => export_file(session, file),
-        ContractCommand::Try(arguments) => trial::run(session, arguments, set(&arguments.files)?).await,
+        ContractCommand::Try(arguments) => Box::pin(trial::run(session, arguments, set(&arguments.files)?)).await,
     }
 }
 

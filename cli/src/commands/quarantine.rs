@@ -89,7 +89,7 @@ pub(crate) async fn run(session: &Session, command: Option<&QuarantineCommand>) 
     match command {
         None => summary(session, DEFAULT_LIMIT).await?,
         Some(QuarantineCommand::Summary { limit }) => summary(session, *limit).await?,
-        Some(QuarantineCommand::Redrive(arguments)) => return redrive::run(session, arguments).await,
+        Some(QuarantineCommand::Redrive(arguments)) => return Box::pin(redrive::run(session, arguments)).await,
         Some(QuarantineCommand::Show { reason, limit }) => show(session, reason.as_deref(), *limit).await?,
     }
     Ok(Exit::Done)

@@ -17,7 +17,7 @@ fn settings(split_on_campaign: bool) -> SessionSettings {
         gap_seconds: GAP as u64,
         max_length_seconds: MAX_LENGTH as u64,
         open_seconds: OPEN_FOR as u64,
-        split_on_campaign: split_on_campaign,
+        split_on_campaign,
         max_open: 10_000,
     }
 }
