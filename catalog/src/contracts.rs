@@ -106,7 +106,17 @@ impl Warehouse {
     /// # Errors
     /// [`ErrorKind::Corrupt`] when they are gone or unreadable; errors of the store.
     pub async fn contracts(&self, events: &LoadedTable) -> Result<Option<ContractSet>> {
-        let Some(uri) = events.metadata().properties().get(keys::CONTRACTS) else { return Ok(None) };
+        match events.metadata().properties().get(keys::CONTRACTS) {
+            Some(uri) => self.contracts_at(uri).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the contracts of an object that a table or a snapshot names.
+    ///
+    /// # Errors
+    /// As [`Warehouse::contracts`].
+    pub async fn contracts_at(&self, uri: &str) -> Result<ContractSet> {
         let lost = |e| {
             Error::corrupt(format!("the contracts in force, `{uri}`, cannot be read: restore the object")).because(e)
         };
@@ -122,7 +132,7 @@ impl Warehouse {
                 format!("the contracts in force have layout {}, this program knows {VERSION}", object.version);
             return Err(Error::invalid(format!("{message}: use a newer icefold")));
         }
-        ContractSet::parse(object.documents).map(Some)
+        ContractSet::parse(object.documents)
     }
 
     /// Puts contracts in force beside those that are there, in the place of those of the same id: writes the documents, then
@@ -132,6 +142,18 @@ impl Warehouse {
     /// [`ErrorKind::InvalidInput`] when a change would break producers or readers, unless `breaking` allows it, or when a
     /// column cannot become what is asked; nothing is changed then. Errors of store and catalog.
     pub async fn apply_contracts(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
+        for _ in 0..self.settings().commit.max_attempts {
+            match self.apply_contracts_once(newer, breaking).await {
+                // Somebody else applied contracts meanwhile: theirs are what these have to get on with now.
+                Err(e) if e.kind() == ErrorKind::Conflict => {}
+                done => return done,
+            }
+        }
+        let message = "contracts are applied by others all the time: run again when they have agreed";
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
+
+    async fn apply_contracts_once(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
         let events = self.load(TableKind::Events.name()).await?;
         let current = self.contracts(&events).await?.unwrap_or_default();
         let broken = current.breaks(newer);
@@ -177,6 +199,10 @@ fn schema_change(events: &LoadedTable, set: &ContractSet, uri: String) -> Schema
         doc: column.doc.clone(),
     };
     SchemaChange {
+        expected: BTreeMap::from([(
+            keys::CONTRACTS.to_owned(),
+            events.metadata().properties().get(keys::CONTRACTS).cloned(),
+        )]),
         renames: renames.collect(),
         columns: columns.iter().map(wanted).collect(),
         properties: BTreeMap::from([

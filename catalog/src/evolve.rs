@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, TableMetadata, Type};
 use icefold_core::tables::{ColumnType, TableKind};
-use icefold_core::{Error, Result};
+use icefold_core::{Error, ErrorKind, Result};
 
 use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
@@ -23,6 +23,8 @@ pub struct SchemaChange {
     pub renames: BTreeMap<String, String>,
     /// Table properties to set in the same step.
     pub properties: BTreeMap<String, String>,
+    /// Table properties that must be as they were when the change was planned (`None`: not set).
+    pub expected: BTreeMap<String, Option<String>>,
 }
 
 /// A column that a table shall have.
@@ -54,7 +56,8 @@ impl Warehouse {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when a column is there with a type that cannot
-    /// be widened, or a name is taken; nothing is changed then. Errors of store and catalog.
+    /// be widened, or a name is taken; [`ErrorKind::Conflict`] when an expected property is another one. Nothing is changed
+    /// then. Errors of store and catalog.
     pub async fn evolve(&self, table: &str, change: &SchemaChange) -> Result<LoadedTable> {
         self.amend(table, |base| evolved(base, change)).await
     }
@@ -62,6 +65,12 @@ impl Warehouse {
 
 fn evolved(base: &LoadedTable, change: &SchemaChange) -> Result<Option<TableMetadata>> {
     let metadata = base.metadata();
+    let moved = |(key, value): &(&String, &Option<String>)| metadata.properties().get(*key) != value.as_ref();
+    if let Some((key, _)) = change.expected.iter().find(moved) {
+        let message =
+            format!("property `{key}` of table `{}` was changed by somebody else: run again", base.full_name());
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
     let schema = plan(metadata.current_schema(), metadata.last_column_id(), change)
         .map_err(|e| e.with("table", base.full_name()))?;
     let properties: Vec<_> =

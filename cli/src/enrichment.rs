@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use icefold_catalog::store::{local_path, open_root};
 use icefold_catalog::{Settings as CatalogSettings, Warehouse};
 use icefold_core::{Error, Result};
 use icefold_writer::enrich::device::DeviceSource;
 use icefold_writer::enrich::geo::GeoDatabase;
-use icefold_writer::enrich::reference::{Reference, ReferenceBuilder};
+use icefold_writer::enrich::reference::{REFERENCE_COLUMNS, Reference, ReferenceBuilder};
 use icefold_writer::enrich::settings::EnrichSettings;
 use icefold_writer::enrich::{Enrichment, Wanted};
 
@@ -132,13 +133,20 @@ impl Watched {
         if self.reference.as_ref() == Some(&version) {
             return Ok(None);
         }
-        self.reference = Some(version.clone());
         let tables = query::open_with(self.workers, &self.warehouse).await?;
         let quoted = table.replace('"', "\"\"");
         let mut builder = ReferenceBuilder::new(&version, max_people);
-        for rows in query::rows(&tables, &format!("SELECT * FROM \"{quoted}\"")).await? {
+        let schema = loaded.metadata().current_schema();
+        let wanted = REFERENCE_COLUMNS.iter().copied().filter(|name| schema.field_by_name(name).is_some());
+        let wanted = wanted.collect::<Vec<_>>();
+        let columns = if wanted.is_empty() { "*".to_owned() } else { wanted.join(", ") };
+        // Batch by batch, so that the ceiling is noticed before all is read.
+        let mut stream = tables.query(&format!("SELECT {columns} FROM \"{quoted}\"")).await?;
+        while let Some(rows) = stream.next().await.transpose()? {
             builder.add(&rows)?;
         }
+        // Not before: what could not be read is read again.
+        self.reference = Some(version);
         Ok(Some(builder.finish()))
     }
 }

@@ -27,8 +27,8 @@ use icefold_core::{Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
 use uuid::Uuid;
 
 use crate::chunk::Chunk;
-use crate::columns::{ParquetFile, extended};
-use crate::contracts::{Active, Contracts};
+use crate::columns::{ParquetFile, extended, joined};
+use crate::contracts::Active;
 use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat};
 use crate::encode::partition::{folder, split_by_day};
 use crate::encode::{EncodedFile, TableEncoder};
@@ -104,14 +104,14 @@ impl Redrive {
         enrichment: &Enrichment,
     ) -> Result<Self> {
         let events = warehouse.load(TableKind::Events.name()).await?;
-        let contracts = Contracts::default();
-        if let Some(set) = warehouse.contracts(&events).await? {
-            contracts.replace(Some(Arc::new(Active::compile(&set)?)));
-        }
+        let set = warehouse.contracts(&events).await?;
+        let active = set.as_ref().map(|set| Active::compile(set, None)).transpose()?.map(Arc::new);
+        let mut segment = Decoder::new(decode.clone(), InputFormat::Segment)?;
+        segment.set_contracts(active.as_ref())?;
         Ok(Redrive {
             warehouse: warehouse.clone(),
             settings,
-            segment: Decoder::new(decode.clone(), InputFormat::Segment)?.with_contracts(contracts),
+            segment,
             combined: Decoder::new(decode, InputFormat::Combined)?,
             enricher: enrichment.enricher(),
         })
@@ -210,9 +210,8 @@ impl Redrive {
     }
 
     async fn let_in(&self, judged: &Judged, accepted: &[&Passing], events: &LoadedTable) -> Result<CommitOutcome> {
-        let bug = |e| Error::bug("events of one run have different columns").because(e);
-        let rows = accepted.iter().map(|passing| &passing.event);
-        let rows = concat_batches(&accepted[0].event.schema(), rows).map_err(bug)?;
+        let rows: Vec<RecordBatch> = accepted.iter().map(|passing| passing.event.clone()).collect();
+        let rows = joined(&rows)?;
         let files = self.store(TableKind::Events, events, &rows).await?;
         let intent = Intent::redrive(events, judged.file.file.file_path(), files, accepted.len() as u64);
         self.warehouse.commit(TableKind::Events.name(), &intent).await

@@ -95,8 +95,7 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     }
     let (decode, format) = (session.settings().decode.clone(), request.format);
     let (told, progress) = watch::channel(IngestProgress::default());
-    let contracts = ingest.contracts();
-    let make_decoder = move || Ok(Decoder::new(decode.clone(), format)?.with_contracts(contracts.clone()));
+    let make_decoder = move || Decoder::new(decode.clone(), format);
     let loaded = enrichment::load(session, warehouse).await?;
     let ingest = ingest.enrichment(loaded.enrichment.clone());
     let ingest = ingest.progress(told).fail_points(fail_points()?).decoder(make_decoder);

@@ -11,7 +11,7 @@ use icefold_catalog::contracts::ContractSet;
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Offset, Result, ShardId, ShardPosition};
 use icefold_writer::Chunk;
-use icefold_writer::contracts::{Active, Contracts};
+use icefold_writer::contracts::Active;
 use icefold_writer::decode::{Decoder, InputFormat};
 use icefold_writer::redrive::record;
 use serde::Serialize;
@@ -123,9 +123,8 @@ struct Judge {
 
 impl Judge {
     fn new(session: &Session, set: &ContractSet) -> Result<Self> {
-        let contracts = Contracts::default();
-        contracts.replace(Some(Arc::new(Active::compile(set)?)));
-        let decoder = Decoder::new(session.settings().decode.clone(), InputFormat::Segment)?.with_contracts(contracts);
+        let mut decoder = Decoder::new(session.settings().decode.clone(), InputFormat::Segment)?;
+        decoder.set_contracts(Some(&Arc::new(Active::compile(set, None)?)))?;
         Ok(Judge { decoder, tallies: BTreeMap::new() })
     }
 

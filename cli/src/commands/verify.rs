@@ -64,7 +64,7 @@ async fn row_checks(session: &Session, warehouse: &Warehouse, names: &[String]) 
         if !own.changed_by_others {
             checks.push(sessions_are_numbered_without_gaps(&tables).await?);
             checks.push(sightings_are_of_accepted_calls(&tables).await?);
-            checks.extend(positions_account_for_rows(&tables, &own).await?);
+            checks.push(positions_account_for_rows(&tables, &own).await?);
         }
     }
     Ok(checks)
@@ -94,24 +94,23 @@ async fn every_row_was_received(tables: &QuerySession) -> Result<Check> {
     Ok(check(Invariant::W1, "events", rows, "each received, none both accepted and quarantined", broken))
 }
 
-/// Event numbers of a session are 1, 2, 3 and so on, each once: no event was folded twice or left out.
+/// Event numbers of a session are 1, 2, 3 and so on: no event that was folded is missing.
 async fn sessions_are_numbered_without_gaps(tables: &QuerySession) -> Result<Check> {
     let rows = query::number(tables, "SELECT count(*) FROM events WHERE session_id IS NOT NULL").await?;
+    // A source that is read again under another name, long after, makes the same session once more: repeats are no mistake.
     let sql = "SELECT count(*) FROM (SELECT 1 FROM events WHERE session_id IS NOT NULL GROUP BY session_id \
-               HAVING max(session_event_number) <> count(*) OR count(DISTINCT session_event_number) <> count(*))";
+               HAVING max(session_event_number) <> count(DISTINCT session_event_number))";
     let gaps = query::number(tables, sql).await?;
-    let broken = (gaps > 0).then(|| format!("{} sessions have gaps or repeated numbers", figures::count(gaps)));
-    Ok(check(Invariant::W1, "events", rows, "each numbered once in its session", broken))
+    let broken = (gaps > 0).then(|| format!("{} sessions have gaps", figures::count(gaps)));
+    Ok(check(Invariant::W1, "events", rows, "no number of a session missing", broken))
 }
 
 /// Every row of `identities` comes from a call that was accepted.
 async fn sightings_are_of_accepted_calls(tables: &QuerySession) -> Result<Check> {
     let rows = query::number(tables, "SELECT count(*) FROM identities").await?;
-    let sql = format!(
-        "SELECT count(*) FROM identities LEFT ANTI JOIN (SELECT {PLACE} FROM events WHERE event_type IN ('identify', \
-         'alias')) AS calls USING ({PLACE})"
-    );
-    let strays = query::number(tables, &sql).await?;
+    let sql = "SELECT count(*) FROM identities LEFT ANTI JOIN (SELECT message_id FROM events WHERE event_type IN \
+               ('identify', 'alias')) AS calls USING (message_id)";
+    let strays = query::number(tables, sql).await?;
     let broken = (strays > 0).then(|| format!("{} rows are of no accepted call", figures::count(strays)));
     Ok(check(Invariant::W1, "identities", rows, "each of an accepted call", broken))
 }
@@ -139,10 +138,12 @@ impl Own {
 }
 
 /// Where the tables stand at the same position, what came in is what was accepted, left out or quarantined.
-async fn positions_account_for_rows(tables: &QuerySession, own: &Own) -> Result<Option<Check>> {
+async fn positions_account_for_rows(tables: &QuerySession, own: &Own) -> Result<Check> {
     let progress = &own.progress;
     if progress.iter().any(|p| p.checkpoint != progress[0].checkpoint) {
-        return Ok(None);
+        let note = "a run ended between two tables: their rows are compared after the next one".to_owned();
+        let unequal = check(Invariant::W2, "raw_events", 0, "all accounted for", None);
+        return Ok(Check { note: Some(note), ..unequal });
     }
     // The quarantine has the last word on duplicates: a redrive finds more among its rows.
     let quarantine = TableKind::ALL.iter().position(|kind| *kind == TableKind::Quarantine).unwrap_or(0);
@@ -157,7 +158,7 @@ async fn positions_account_for_rows(tables: &QuerySession, own: &Own) -> Result<
             counts[0], counts[1], counts[2]
         )
     });
-    Ok(Some(check(Invariant::W2, "raw_events", counts[0], "all accounted for", broken)))
+    Ok(check(Invariant::W2, "raw_events", counts[0], "all accounted for", broken))
 }
 
 fn check(invariant: Invariant, table: &str, rows: u64, what: &str, broken: impl IntoIterator<Item = String>) -> Check {

@@ -61,7 +61,7 @@ pub use self::violation::{MAX_FOUND_BYTES, MAX_POINTER_BYTES};
 use self::rows::Rows;
 use self::segment::{Input, SegmentReader};
 use crate::chunk::{Chunk, DecodedChunk};
-use crate::contracts::{Active, Contracts};
+use crate::contracts::Active;
 
 /// Decodes chunks. One of each worker thread: its buffers are reused, its answers do not depend on earlier chunks.
 pub struct Decoder {
@@ -69,9 +69,7 @@ pub struct Decoder {
     format: InputFormat,
     segment: SegmentReader,
     rows: Rows,
-    contracts: Contracts,
-    /// The contracts as this decoder knows them, and their generation.
-    known: (u64, Option<Arc<Active>>),
+    contracts: Option<Arc<Active>>,
 }
 
 impl Decoder {
@@ -82,14 +80,20 @@ impl Decoder {
     pub fn new(settings: DecodeSettings, format: InputFormat) -> Result<Self> {
         settings.validate()?;
         let (segment, rows) = (SegmentReader::default(), Rows::new(&[])?);
-        Ok(Decoder { settings, format, segment, rows, contracts: Contracts::default(), known: (0, None) })
+        Ok(Decoder { settings, format, segment, rows, contracts: None })
     }
 
-    /// Asks of events what contracts say, whichever are in force. Lines of an access log have a contract of their own.
-    #[must_use]
-    pub fn with_contracts(mut self, contracts: Contracts) -> Self {
-        self.contracts = contracts;
-        self
+    /// Asks of events from now on what `contracts` say. Lines of an access log have a contract of their own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the tables have no Arrow form.
+    pub fn set_contracts(&mut self, contracts: Option<&Arc<Active>>) -> Result<()> {
+        let contracts = contracts.filter(|_| self.format == InputFormat::Segment);
+        if self.contracts.as_ref().map(Arc::as_ptr) != contracts.map(Arc::as_ptr) {
+            self.contracts = contracts.cloned();
+            self.rows = self.fresh_rows()?;
+        }
+        Ok(())
     }
 
     /// Decodes a chunk. Malformed events do not make an error, they become rows of `quarantine`.
@@ -99,11 +103,7 @@ impl Decoder {
     /// more than 2 GiB of text in one column.
     pub fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         let start = place(chunk)?;
-        if self.format == InputFormat::Segment && self.known.0 != self.contracts.generation() {
-            self.known = self.contracts.current();
-            self.rows = self.fresh_rows()?;
-        }
-        let contracts = self.known.1.as_ref().map(|active| &active.compiled);
+        let contracts = self.contracts.as_ref().map(|active| &active.compiled);
         let envelope = match self.format {
             InputFormat::Segment => BUILT_IN_CONTRACT,
             InputFormat::Combined => ACCESS_LOG_CONTRACT,
@@ -116,7 +116,7 @@ impl Decoder {
         }
         match self.rows.finish(chunk) {
             Ok(decoded) => {
-                let contracts = self.known.1.as_ref().map(|active| active.label.clone());
+                let contracts = self.contracts.as_ref().map(|active| active.label.clone());
                 Ok(DecodedChunk { contracts, ..decoded })
             }
             Err(error) => {
@@ -128,7 +128,7 @@ impl Decoder {
     }
 
     fn fresh_rows(&self) -> Result<Rows> {
-        Rows::new(self.known.1.as_ref().map(|active| active.compiled.columns()).unwrap_or_default())
+        Rows::new(self.contracts.as_ref().map(|active| active.compiled.columns()).unwrap_or_default())
     }
 }
 

@@ -17,7 +17,7 @@ use super::fields::Field;
 use super::reason::Reason;
 use super::scanner::{Kind, Value};
 use super::tape::{Entry, level};
-use super::violation::{Violation, excerpt};
+use super::violation::{Violation, bounded_pointer, excerpt};
 
 /// A value for one of the promoted columns.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +112,7 @@ impl Fault {
         }
         Violation {
             reason: reason(&self.broken),
-            pointer: Some(pointer),
+            pointer: Some(bounded_pointer(&pointer)),
             expected: self.broken.expected.to_string().into(),
             found: self.found.map(|found| excerpt(found.json().of(bytes))),
         }
@@ -157,7 +157,11 @@ impl Check<'_> {
         let value = entry.value;
         let literal = value.span.of(self.bytes);
         let checked = match value.kind {
-            Kind::Absent | Kind::Null => return Ok(()),
+            Kind::Absent | Kind::Null => {
+                // Of a property that stands twice the last one counts, also when it is null.
+                self.promoted.retain(|promoted| Some(promoted.column) != field.column);
+                return Ok(());
+            }
             Kind::Bool => field.boolean(literal == b"true", seen),
             Kind::Number => field.number(literal, seen),
             Kind::Text => field.text(literal, seen),

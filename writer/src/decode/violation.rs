@@ -67,6 +67,13 @@ pub(super) fn excerpt(bytes: &[u8]) -> String {
     text
 }
 
+/// Returns a pointer as a row may hold it: not longer than [`MAX_POINTER_BYTES`], without U+0000.
+pub(super) fn bounded_pointer(pointer: &str) -> String {
+    let mut pointer = pointer.replace('\0', "\u{fffd}");
+    cut(&mut pointer, MAX_POINTER_BYTES);
+    pointer
+}
+
 fn cut(text: &mut String, max_bytes: usize) {
     text.truncate(text.floor_char_boundary(max_bytes));
 }

@@ -1,11 +1,10 @@
 //! Rows of one partition that wait to be encoded.
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
-use icefold_core::{Error, Result};
+use icefold_core::Result;
 
 use super::views::memory_bytes;
+use crate::columns::joined;
 
 /// A piece below this size counts as small.
 const SMALL_BYTES: usize = 256 << 10;
@@ -27,7 +26,7 @@ impl RowBuffer {
     /// Adds rows behind the others.
     ///
     /// # Errors
-    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when they have other columns than those before.
+    /// Those of `columns::joined`.
     pub fn push(&mut self, rows: RecordBatch) -> Result<()> {
         let bytes = memory_bytes(&rows);
         self.memory_bytes += bytes;
@@ -53,15 +52,15 @@ impl RowBuffer {
     /// Takes all rows out, joined; `None` when there are none.
     ///
     /// # Errors
-    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when they have different columns.
+    /// Those of `columns::joined`.
     pub fn take_joined(&mut self) -> Result<Option<RecordBatch>> {
         let pieces = self.take();
-        pieces.first().map(|first| join(first.schema_ref(), &pieces)).transpose()
+        if pieces.is_empty() { Ok(None) } else { joined(&pieces).map(Some) }
     }
 
     fn join_small(&mut self) -> Result<()> {
         let small = self.pieces.split_off(self.pieces.len() - self.small);
-        let joined = join(small[0].schema_ref(), &small)?;
+        let joined = joined(&small)?;
         self.memory_bytes -= small.iter().map(memory_bytes).sum::<usize>();
         let bytes = memory_bytes(&joined);
         self.memory_bytes += bytes;
@@ -69,10 +68,6 @@ impl RowBuffer {
         self.pieces.push(joined);
         Ok(())
     }
-}
-
-fn join(schema: &SchemaRef, pieces: &[RecordBatch]) -> Result<RecordBatch> {
-    concat_batches(schema, pieces).map_err(|e| Error::bug("rows of one table have different columns").because(e))
 }
 
 #[cfg(test)]

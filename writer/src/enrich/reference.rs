@@ -19,6 +19,9 @@ const USER_ID: &str = "user_id";
 /// Columns that are joined, of which a table may lack some but not all.
 const ATTRIBUTES: [&str; 3] = ["plan", "signup_date", "consent"];
 
+/// All columns that are looked at.
+pub const REFERENCE_COLUMNS: [&str; 4] = ["user_id", "plan", "signup_date", "consent"];
+
 /// What is known of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes<'a> {

@@ -50,6 +50,13 @@ impl EnrichSettings {
         if self.reference_max_people == 0 {
             return Err(Error::invalid("`enrich.reference_max_people` = 0 lets nobody in: set it to 1 or more"));
         }
+        if let Some(place) =
+            self.device_rules.as_deref().filter(|place| place.contains("://") && !place.starts_with("file:"))
+        {
+            return Err(Error::invalid(format!(
+                "`enrich.device_rules` = `{place}` is no path: put the file on disk and name it by its path"
+            )));
+        }
         for (key, place) in [("geo_database", &self.geo_database), ("reference", &self.reference)] {
             if let Some(place) = place.as_deref().filter(|place| place.starts_with("http")) {
                 return Err(Error::invalid(format!(
@@ -69,6 +76,13 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         EnrichSettings::default().validate().expect("defaults");
+    }
+
+    #[test]
+    fn device_rules_elsewhere_are_refused_and_not_left_out() {
+        let wrong =
+            EnrichSettings { device_rules: Some("s3://b/regexes.yaml".to_owned()), ..EnrichSettings::default() };
+        assert!(wrong.validate().expect_err("no path").message().contains("`enrich.device_rules`"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use icefold_core::tables::TableKind;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::encoding::{BatchSummary, Encoders, Encoding, Partition, Ratio, SealedBatch};
+use super::encoding::{BatchSummary, Encoding, Partition, Ratio, SealedBatch};
+use super::epoch::Epoch;
 use super::order::InOrder;
 use super::queue::WorkQueue;
 use super::resume::TABLES;
@@ -42,13 +43,12 @@ pub(super) struct Batcher {
     end: Option<u64>,
     ratio: Arc<Ratio>,
     queue: Arc<WorkQueue>,
-    /// For batches that are opened from now on.
-    encoders: Encoders,
     done: UnboundedSender<SealedBatch>,
 }
 
 #[derive(Debug)]
 struct OpenBatch {
+    epoch: Arc<Epoch>,
     buffers: BTreeMap<Partition, RowBuffer>,
     /// Of each table, rows that are not sorted into partitions yet.
     stragglers: [RowBuffer; TABLES],
@@ -60,12 +60,13 @@ struct OpenBatch {
 }
 
 impl OpenBatch {
-    fn new(encoders: Encoders, done: UnboundedSender<SealedBatch>) -> Self {
+    fn new(epoch: Arc<Epoch>, done: UnboundedSender<SealedBatch>) -> Self {
         OpenBatch {
+            epoch: epoch.clone(),
             buffers: BTreeMap::new(),
             stragglers: Default::default(),
             buffered_bytes: 0,
-            encoding: Encoding::new(encoders, done),
+            encoding: Encoding::new(epoch, done),
             summary: BatchSummary::default(),
             opened: None,
         }
@@ -81,7 +82,7 @@ impl Batcher {
         settings: &Settings,
         ratio: Arc<Ratio>,
         queue: Arc<WorkQueue>,
-        encoders: Encoders,
+        epoch: Arc<Epoch>,
         done: UnboundedSender<SealedBatch>,
     ) -> Self {
         let limits = Limits {
@@ -90,8 +91,8 @@ impl Batcher {
             row_group_bytes: settings.row_group_bytes,
             max_buffer_bytes: settings.max_buffer_bytes,
         };
-        let open = OpenBatch::new(encoders.clone(), done.clone());
-        Batcher { limits, order: InOrder::new(), open, in_flight: false, end: None, ratio, queue, encoders, done }
+        let open = OpenBatch::new(epoch, done.clone());
+        Batcher { limits, order: InOrder::new(), open, in_flight: false, end: None, ratio, queue, done }
     }
 
     /// Takes in a chunk; returns how many have had their turn by that.
@@ -100,8 +101,23 @@ impl Batcher {
     /// Those of [`RowBuffer::push`].
     pub(super) fn submit(&mut self, ticket: u64, routed: Routed, now: Instant) -> Result<usize> {
         self.order.put(ticket, routed);
+        self.take_in(now)
+    }
+
+    /// Takes in what has its turn. A chunk of another epoch than the open batch waits until that is closed, which is when the
+    /// one on its way has landed.
+    fn take_in(&mut self, now: Instant) -> Result<usize> {
         let before = self.order.next();
-        while let Some((_, routed)) = self.order.pop() {
+        while let Some(next) = self.order.peek() {
+            if !Arc::ptr_eq(&next.epoch, &self.open.epoch) {
+                let epoch = next.epoch.clone();
+                if self.in_flight && !self.open.is_empty() {
+                    break;
+                }
+                self.close()?;
+                self.open = OpenBatch::new(epoch, self.done.clone());
+            }
+            let Some((_, routed)) = self.order.pop() else { break };
             self.add(routed, now)?;
             self.settle(now)?;
         }
@@ -117,29 +133,15 @@ impl Batcher {
         self.settle(now)
     }
 
-    /// Says that the batch on its way has landed.
+    /// Says that the batch on its way has landed; returns how many chunks have had their turn by that.
     ///
     /// # Errors
     /// Those of [`Batcher::settle`].
-    pub(super) fn landed(&mut self, now: Instant) -> Result<()> {
+    pub(super) fn landed(&mut self, now: Instant) -> Result<usize> {
         self.in_flight = false;
-        self.settle(now)
-    }
-
-    /// Says that the batch on its way has landed and that the tables have other columns since: the open batch is closed, so
-    /// that all that comes from now on is encoded by `encoders`.
-    ///
-    /// # Errors
-    /// Those of [`Batcher::settle`].
-    pub(super) fn landed_with(&mut self, encoders: Encoders, now: Instant) -> Result<()> {
-        self.in_flight = false;
-        self.encoders = encoders;
-        if self.open.is_empty() {
-            self.open = OpenBatch::new(self.encoders.clone(), self.done.clone());
-        } else {
-            self.close()?;
-        }
-        self.settle(now)
+        let turns = self.take_in(now)?;
+        self.settle(now)?;
+        Ok(turns)
     }
 
     /// Closes the open batch if it is time, and stops or lets go the decoding.
@@ -241,7 +243,8 @@ impl Batcher {
         for table in 0..TABLES {
             self.sort_stragglers(table)?;
         }
-        let closed = std::mem::replace(&mut self.open, OpenBatch::new(self.encoders.clone(), self.done.clone()));
+        let next = OpenBatch::new(self.open.epoch.clone(), self.done.clone());
+        let closed = std::mem::replace(&mut self.open, next);
         for (partition, mut buffer) in closed.buffers {
             let bytes = buffer.memory_bytes() as u64;
             let rows = buffer.take();

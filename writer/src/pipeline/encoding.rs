@@ -8,11 +8,12 @@ use arrow::array::RecordBatch;
 use icefold_core::{Counts, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::epoch::Epoch;
 use super::resume::TABLES;
 use crate::encode::{EncodedRowGroup, TableEncoder};
 use crate::enrich::versions::Versions;
 
-/// One encoder for each table, in the order of `TableKind::ALL`. All row groups of a batch are encoded by the same ones.
+/// One encoder for each table, in the order of `TableKind::ALL`.
 pub(crate) type Encoders = [Arc<TableEncoder>; TABLES];
 
 /// A table, by its place in `TableKind::ALL`, and a day since 1970.
@@ -36,8 +37,8 @@ pub(crate) struct SealedBatch {
     pub(crate) files: BTreeMap<Partition, Vec<EncodedRowGroup>>,
     /// What the batch says about the stream.
     pub(crate) summary: BatchSummary,
-    /// What the row groups were encoded by.
-    pub(crate) encoders: Encoders,
+    /// What its rows were decided and encoded by.
+    pub(crate) epoch: Arc<Epoch>,
 }
 
 /// Which part of the stream a batch holds, and what became of it.
@@ -57,7 +58,7 @@ pub(crate) struct BatchSummary {
 /// Row groups of a batch: asked for, done, and where to send them when all are done.
 #[derive(Debug)]
 pub(super) struct Encoding {
-    encoders: Encoders,
+    epoch: Arc<Epoch>,
     state: Mutex<State>,
     /// Bytes that the finished row groups take in their files.
     encoded_bytes: AtomicU64,
@@ -100,9 +101,9 @@ impl Ratio {
 }
 
 impl Encoding {
-    pub(super) fn new(encoders: Encoders, done: UnboundedSender<SealedBatch>) -> Arc<Self> {
+    pub(super) fn new(epoch: Arc<Epoch>, done: UnboundedSender<SealedBatch>) -> Arc<Self> {
         let state = Mutex::default();
-        Arc::new(Encoding { encoders, state, encoded_bytes: 0.into(), pending_bytes: 0.into(), done })
+        Arc::new(Encoding { epoch, state, encoded_bytes: 0.into(), pending_bytes: 0.into(), done })
     }
 
     /// Makes the job for the next row group of a partition.
@@ -152,8 +153,8 @@ impl Encoding {
             let files =
                 files.into_iter().map(|(partition, groups)| (partition, groups.into_iter().flatten().collect()));
             // Nobody listens any more only when the run has failed.
-            let encoders = self.encoders.clone();
-            let _ = self.done.send(SealedBatch { files: files.collect(), summary, encoders });
+            let epoch = self.epoch.clone();
+            let _ = self.done.send(SealedBatch { files: files.collect(), summary, epoch });
         }
     }
 
@@ -168,7 +169,7 @@ impl RowGroupJob {
     /// # Errors
     /// Those of [`TableEncoder::encode`].
     pub(super) fn run(self, ratio: &Ratio) -> Result<()> {
-        let encoded = self.batch.encoders[self.partition.0].encode(self.rows)?;
+        let encoded = self.batch.epoch.encoders[self.partition.0].encode(self.rows)?;
         ratio.learn(self.memory_bytes, encoded.encoded_bytes());
         self.batch.finish(self.partition, self.ordinal, self.memory_bytes, encoded);
         Ok(())

@@ -12,7 +12,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::batch::Batcher;
-use super::encoding::{Encoders, Ratio, SealedBatch};
+use super::encoding::{Ratio, SealedBatch};
+use super::epoch::Epoch;
 use super::judge::{Decoded, Judge};
 use super::queue::{Job, WorkQueue};
 use super::resume::Place;
@@ -44,14 +45,14 @@ impl Floor {
     pub(super) fn new(
         settings: &Settings,
         judge: Judge,
-        encoders: Encoders,
+        epoch: Arc<Epoch>,
         enrichment: Enrichment,
         progress: watch::Sender<IngestProgress>,
         done: UnboundedSender<SealedBatch>,
     ) -> Self {
-        let (queue, ratio) = (Arc::new(WorkQueue::new()), Arc::new(Ratio::default()));
+        let (queue, ratio) = (Arc::new(WorkQueue::new(epoch.clone())), Arc::new(Ratio::default()));
         Floor {
-            batcher: Mutex::new(Batcher::new(settings, ratio.clone(), queue.clone(), encoders, done)),
+            batcher: Mutex::new(Batcher::new(settings, ratio.clone(), queue.clone(), epoch, done)),
             queue,
             judge: Mutex::new(judge),
             enrichment,
@@ -77,17 +78,25 @@ impl Floor {
     fn perform(&self, job: Job, decoder: &mut dyn Decode, enricher: &mut Enricher) -> Result<()> {
         match job {
             Job::Encode(row_group) => self.stages.time(Stage::Encode, || row_group.run(&self.ratio)),
-            Job::Decode { ticket, chunk } => self.decode(ticket, &chunk, decoder, enricher),
+            Job::Decode { ticket, chunk, epoch } => self.decode(ticket, &chunk, epoch, decoder, enricher),
         }
     }
 
-    fn decode(&self, ticket: u64, chunk: &Chunk, decoder: &mut dyn Decode, enricher: &mut Enricher) -> Result<()> {
+    fn decode(
+        &self,
+        ticket: u64,
+        chunk: &Chunk,
+        epoch: Arc<Epoch>,
+        decoder: &mut dyn Decode,
+        enricher: &mut Enricher,
+    ) -> Result<()> {
         let stages = &self.stages;
+        decoder.set_contracts(epoch.contracts.as_ref())?;
         let rows = stages.time(Stage::Decode, || decoder.decode(chunk))?;
         let read_rows = rows.raw.num_rows() as u64;
         let decoded = stages.time(Stage::Enrich, || {
             let keys = Keys::of(&rows.events)?;
-            Ok::<_, Error>(Decoded { place: Place::of(chunk), enriched: enricher.enrich(rows)?, keys })
+            Ok::<_, Error>(Decoded { place: Place::of(chunk), enriched: enricher.enrich(rows)?, keys, epoch })
         })?;
         let (judged, state) = stages.time(Stage::Fold, || {
             let mut judge = lock(&self.judge);
@@ -115,14 +124,12 @@ impl Floor {
         self.changed.notify_one();
     }
 
-    /// Says that the batch on its way has landed; `changed` are the encoders for what comes from now on, if the tables
-    /// have other columns since.
-    pub(super) fn landed(&self, changed: Option<Encoders>) {
-        let landed = match changed {
-            Some(encoders) => lock(&self.batcher).landed_with(encoders, Instant::now()),
-            None => lock(&self.batcher).landed(Instant::now()),
-        };
-        self.note(landed);
+    /// Says that the batch on its way has landed.
+    pub(super) fn landed(&self) {
+        match lock(&self.batcher).landed(Instant::now()) {
+            Ok(turns) => self.permits.add_permits(turns),
+            Err(error) => self.fail(error),
+        }
     }
 
     /// Closes the open batch if it is time.

@@ -2,10 +2,12 @@
 //! each belong? Cheap, since it is done under a lock, one chunk after the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Result, ShardId};
 
+use super::epoch::Epoch;
 use super::order::InOrder;
 use super::resume::{Continuity, Place, Standing, TABLES, index_of};
 use crate::chunk::DecodedChunk;
@@ -18,6 +20,7 @@ pub(super) struct Decoded {
     pub(super) place: Place,
     pub(super) enriched: Enriched,
     pub(super) keys: Keys,
+    pub(super) epoch: Arc<Epoch>,
 }
 
 /// A chunk whose events are decided.
@@ -25,6 +28,7 @@ pub(super) struct Decoded {
 pub(super) struct Judged {
     pub(super) place: Place,
     pub(super) enriched: Enriched,
+    pub(super) epoch: Arc<Epoch>,
     /// How many rows each table has already, in the order of [`TableKind::ALL`].
     pub(super) cuts: [Cut; TABLES],
     /// What was decided about the events that the table `events` does not have yet.
@@ -75,7 +79,7 @@ impl Judge {
         self.folds.sizes()
     }
 
-    fn judge(&mut self, Decoded { place, enriched, keys }: Decoded) -> Result<Judged> {
+    fn judge(&mut self, Decoded { place, enriched, keys, epoch }: Decoded) -> Result<Judged> {
         self.continuity.advance(&place)?;
         let rows = &enriched.rows;
         check(rows)?;
@@ -90,7 +94,7 @@ impl Judge {
         }
         let of = |kind| cuts[index_of(kind)].events;
         let folded = self.folds.decide(rows, &keys, of(TableKind::Events), of(TableKind::Identities))?;
-        Ok(Judged { place, enriched, cuts, folded })
+        Ok(Judged { place, enriched, epoch, cuts, folded })
     }
 }
 

@@ -24,6 +24,7 @@
 
 mod batch;
 mod encoding;
+mod epoch;
 mod feed;
 mod floor;
 mod judge;
@@ -39,14 +40,14 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use icefold_catalog::{LoadedTable, SchemaChange, TableDefinition, Warehouse, keys};
+use icefold_catalog::{CommitOutcome, Intent, SchemaChange, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Checkpoint, Error, Result, ShardId, ShardPosition};
+use icefold_core::{Checkpoint, Counts, Delta, Error, Offset, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::chunk::{Chunk, DecodedChunk};
-use crate::contracts::{Active, Contracts};
+use crate::contracts::Active;
 use crate::decode::Decoder;
 use crate::encode::TableEncoder;
 use crate::enrich::Enrichment;
@@ -57,7 +58,8 @@ use crate::publish::{Destination, Published, Publisher, TableState};
 use crate::settings::Settings;
 use crate::source::Source;
 
-pub(crate) use encoding::{BatchSummary, Encoders, SealedBatch};
+pub(crate) use encoding::{BatchSummary, SealedBatch};
+pub(crate) use epoch::Epoch;
 use feed::Feeds;
 use floor::Floor;
 use judge::Judge;
@@ -72,6 +74,15 @@ pub trait Decode: Send {
     /// # Errors
     /// Only what no record can cause.
     fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk>;
+
+    /// Says which data contracts decide about the chunks from now on.
+    ///
+    /// # Errors
+    /// Only what no record can cause.
+    fn set_contracts(&mut self, contracts: Option<&Arc<Active>>) -> Result<()> {
+        let _ = contracts;
+        Ok(())
+    }
 }
 
 impl<F: FnMut(&Chunk) -> Result<DecodedChunk> + Send> Decode for F {
@@ -83,6 +94,10 @@ impl<F: FnMut(&Chunk) -> Result<DecodedChunk> + Send> Decode for F {
 impl Decode for Decoder {
     fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         Decoder::decode(self, chunk)
+    }
+
+    fn set_contracts(&mut self, contracts: Option<&Arc<Active>>) -> Result<()> {
+        Decoder::set_contracts(self, contracts)
     }
 }
 
@@ -103,7 +118,7 @@ pub struct Ingest {
     make_decoder: Option<MakeDecoder>,
     contract: String,
     enrichment: Enrichment,
-    contracts: TableContracts,
+    warehouse: Warehouse,
     progress: watch::Sender<IngestProgress>,
     fail_points: FailPoints,
 }
@@ -121,10 +136,9 @@ impl Ingest {
             tables.push(open_table(warehouse, kind, settings.compression_level).await?);
         }
         let tables: [TableState; TABLES] = tables.try_into().map_err(|_| Error::bug("a table is missing"))?;
-        let mut contracts = TableContracts::new(warehouse.clone());
-        contracts.take_up(&tables[index_of(TableKind::Events)].table).await?;
+        let tables = begin_identities(warehouse, tables).await?;
         Ok(Ingest {
-            contracts,
+            warehouse: warehouse.clone(),
             settings,
             tables,
             destination: Arc::new(warehouse.clone()),
@@ -140,11 +154,6 @@ impl Ingest {
     /// Returns where a source of `shard` has to start: at the table that is furthest behind. `None`: from the start.
     pub fn position(&self, shard: &ShardId) -> Option<ShardPosition> {
         resume::start_position(shard, self.checkpoints())
-    }
-
-    /// Returns the data contracts that the table `events` names, for the decoders: they change with the table.
-    pub fn contracts(&self) -> Contracts {
-        self.contracts.in_force.clone()
     }
 
     /// Adds a source, opened at its [`Ingest::position`]. Several are read at the same time.
@@ -211,9 +220,10 @@ impl Ingest {
         let folds = self.folds(&standings).await?;
 
         let (done, sealed) = unbounded_channel();
-        let encoders = self.tables.each_ref().map(|state| state.encoder.clone());
+        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables, &standings).await?);
+        let shards = standings.keys().cloned().collect();
         let judge = Judge::new(folds, standings);
-        let floor = Floor::new(&self.settings, judge, encoders, self.enrichment, self.progress.clone(), done);
+        let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);
         let floor = Arc::new(floor);
         let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
         let workers = Workers::start(self.settings.workers(), &floor, &make_decoder)?;
@@ -225,7 +235,9 @@ impl Ingest {
             progress: self.progress,
             report: IngestReport::default(),
             compression_level: self.settings.compression_level,
-            contracts: self.contracts,
+            warehouse: self.warehouse,
+            epoch,
+            shards,
         };
         let ended = run.conduct().await;
         feeds.stop().await;
@@ -264,6 +276,30 @@ impl Ingest {
     }
 }
 
+/// A table `identities` that is new beside older `events` begins where these stand: it is made of what is accepted, and of the
+/// past that is not read again.
+async fn begin_identities(warehouse: &Warehouse, mut tables: [TableState; TABLES]) -> Result<[TableState; TABLES]> {
+    let events = tables[index_of(TableKind::Events)].checkpoint.clone();
+    let identities = &mut tables[index_of(TableKind::Identities)];
+    if identities.table.metadata().current_snapshot_id().is_some() || events == Checkpoint::default() {
+        return Ok(tables);
+    }
+    let mut delta = Delta::default();
+    for (shard, position) in events.iter() {
+        delta.insert(shard.clone(), Offset::start(), position.clone())?;
+    }
+    let intent = Intent::append(&identities.table, delta, Counts::default(), Vec::new());
+    match warehouse.commit(TableKind::Identities.name(), &intent).await? {
+        CommitOutcome::Committed { table, .. } | CommitOutcome::AlreadyCommitted { table, .. } => {
+            identities.checkpoint = table.progress().await?.checkpoint;
+            identities.table = table;
+        }
+        // Another writer was faster with it.
+        _ => *identities = open_table(warehouse, TableKind::Identities, 1).await?,
+    }
+    Ok(tables)
+}
+
 async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i32) -> Result<TableState> {
     warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
     // A table that an older version made gets the columns that have come since.
@@ -271,34 +307,6 @@ async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i
     let encoder = Arc::new(TableEncoder::for_table(kind, table.metadata(), compression_level)?);
     let checkpoint = table.progress().await?.checkpoint;
     Ok(TableState { kind, table, checkpoint, encoder })
-}
-
-/// The data contracts that the table `events` names.
-struct TableContracts {
-    warehouse: Warehouse,
-    in_force: Contracts,
-    /// Object that they were read from.
-    uri: Option<String>,
-}
-
-impl TableContracts {
-    fn new(warehouse: Warehouse) -> Self {
-        TableContracts { warehouse, in_force: Contracts::default(), uri: None }
-    }
-
-    /// Takes up the contracts that `events` names, if they are others.
-    async fn take_up(&mut self, events: &LoadedTable) -> Result<()> {
-        let uri = events.metadata().properties().get(keys::CONTRACTS).cloned();
-        if uri == self.uri {
-            return Ok(());
-        }
-        let set = self.warehouse.contracts(events).await?;
-        let active = set.as_ref().map(Active::compile).transpose()?.map(Arc::new);
-        tracing::info!(contracts = active.as_ref().map(|active| active.label.as_ref()), "contracts in force");
-        self.in_force.replace(active);
-        self.uri = uri;
-        Ok(())
-    }
 }
 
 /// The part of a run that waits: for batches, for time to pass, for the end.
@@ -309,7 +317,9 @@ struct Run {
     progress: watch::Sender<IngestProgress>,
     report: IngestReport,
     compression_level: i32,
-    contracts: TableContracts,
+    warehouse: Warehouse,
+    epoch: Arc<Epoch>,
+    shards: Vec<ShardId>,
 }
 
 impl Run {
@@ -337,12 +347,29 @@ impl Run {
         self.land().await
     }
 
-    /// Lets the next batch go, and takes up what others have changed about the tables meanwhile: first the columns, then
-    /// the contracts that need them, so that no decoder makes a column that its batch does not write.
+    /// Takes up what others have changed about the tables meanwhile, and lets the next batch go. What cannot be taken up is
+    /// tried again at the next commit; until then the stream goes on as before.
     async fn land(&mut self) -> Result<()> {
-        let changed = self.publisher.take_up_columns(self.compression_level)?;
-        self.floor.landed(changed);
-        self.contracts.take_up(&self.publisher.tables()[index_of(TableKind::Events)].table).await
+        match self.next_epoch().await {
+            Ok(None) => {}
+            Ok(Some(epoch)) => {
+                self.epoch = Arc::new(epoch);
+                self.floor.queue.begin(self.epoch.clone());
+            }
+            Err(error) => tracing::warn!(error = ?error, "a change of columns or contracts cannot be taken up yet"),
+        }
+        self.floor.landed();
+        Ok(())
+    }
+
+    async fn next_epoch(&mut self) -> Result<Option<Epoch>> {
+        let checkpoints = || self.publisher.tables().each_ref().map(|state| &state.checkpoint);
+        // Rows that some tables have were decided by the contracts of then; so are the others' until all stand together.
+        if !self.shards.iter().all(|shard| Standing::of(shard, checkpoints()).is_even()) {
+            return Ok(None);
+        }
+        self.publisher.take_up_columns(self.compression_level)?;
+        self.epoch.next(&self.warehouse, self.publisher.tables()).await
     }
 
     fn account(&mut self, summary: &BatchSummary, published: Published) {

@@ -28,6 +28,11 @@ impl<T> InOrder<T> {
         Some((self.next - 1, item))
     }
 
+    /// Returns the item whose turn it is, if it is there, and leaves it.
+    pub(super) fn peek(&self) -> Option<&T> {
+        self.waiting.get(&self.next)
+    }
+
     /// Returns the ticket whose turn it is.
     pub(super) fn next(&self) -> u64 {
         self.next

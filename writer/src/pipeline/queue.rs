@@ -1,16 +1,17 @@
 //! What the worker threads have to do: row groups to encode first (they hold the most memory), then chunks to decode.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::encoding::RowGroupJob;
+use super::epoch::Epoch;
 use crate::chunk::Chunk;
 
 /// A piece of work.
 #[derive(Debug)]
 pub(super) enum Job {
     Encode(RowGroupJob),
-    Decode { ticket: u64, chunk: Chunk },
+    Decode { ticket: u64, chunk: Chunk, epoch: Arc<Epoch> },
 }
 
 /// Work for the threads. Its length is bounded from outside: chunks by the permits of the feed, row groups because
@@ -21,18 +22,27 @@ pub(super) struct WorkQueue {
     ready: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Of the chunks that are added from now on.
+    epoch: Arc<Epoch>,
     row_groups: VecDeque<RowGroupJob>,
-    chunks: VecDeque<(u64, Chunk)>,
+    chunks: VecDeque<(u64, Chunk, Arc<Epoch>)>,
     tickets: u64,
     paused: bool,
     closed: bool,
 }
 
 impl WorkQueue {
-    pub(super) fn new() -> Self {
-        WorkQueue { state: Mutex::new(State::default()), ready: Condvar::new() }
+    pub(super) fn new(epoch: Arc<Epoch>) -> Self {
+        let (row_groups, chunks) = (VecDeque::new(), VecDeque::new());
+        let state = State { epoch, row_groups, chunks, tickets: 0, paused: false, closed: false };
+        WorkQueue { state: Mutex::new(state), ready: Condvar::new() }
+    }
+
+    /// Begins another epoch with the next chunk.
+    pub(super) fn begin(&self, epoch: Arc<Epoch>) {
+        self.lock().epoch = epoch;
     }
 
     /// Waits for work; `None` once the queue is closed.
@@ -46,20 +56,21 @@ impl WorkQueue {
                 return Some(Job::Encode(job));
             }
             if !state.paused
-                && let Some((ticket, chunk)) = state.chunks.pop_front()
+                && let Some((ticket, chunk, epoch)) = state.chunks.pop_front()
             {
-                return Some(Job::Decode { ticket, chunk });
+                return Some(Job::Decode { ticket, chunk, epoch });
             }
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Adds a chunk behind the others; its place in the order of the run is decided here.
+    /// Adds a chunk behind the others; its place in the order of the run and its epoch are decided here.
     pub(super) fn push_chunk(&self, chunk: Chunk) {
         let mut state = self.lock();
         let ticket = state.tickets;
         state.tickets += 1;
-        state.chunks.push_back((ticket, chunk));
+        let epoch = state.epoch.clone();
+        state.chunks.push_back((ticket, chunk, epoch));
         self.ready.notify_one();
     }
 

@@ -29,6 +29,11 @@ impl Standing {
         Standing(checkpoints.map(|checkpoint| checkpoint.next(shard)))
     }
 
+    /// Returns whether all tables stand at the same place.
+    pub(crate) fn is_even(&self) -> bool {
+        self.0.iter().all(|offset| *offset == self.0[0])
+    }
+
     /// Where reading starts: where the table stands that is furthest behind.
     pub(crate) fn start(&self) -> &Offset {
         self.0.iter().min().expect("there are tables")

@@ -1,11 +1,14 @@
 //! Judged chunks to rows of tables and counts: the copying part, done by each worker away from every lock.
 
+use std::sync::Arc;
+
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::max;
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use icefold_core::tables::TableKind;
 use icefold_core::{Counts, Result};
 
+use super::epoch::Epoch;
 use super::judge::{Cut, Judged};
 use super::resume::{Place, TABLES, index_of};
 use crate::encode::partition::{Split, split_main_day};
@@ -36,6 +39,7 @@ pub(super) struct Routed {
     pub(super) newest_arrival_micros: Option<i64>,
     /// Versions of what the rows were enriched with.
     pub(super) versions: Versions,
+    pub(super) epoch: Arc<Epoch>,
 }
 
 /// Sorts the rows of a chunk by table, and most of them by partition.
@@ -44,7 +48,7 @@ pub(super) struct Routed {
 /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the tables' columns.
 pub(super) fn route(judged: Judged, reference: Option<&Reference>) -> Result<Routed> {
     let counts = counts(&judged);
-    let Judged { place, enriched, cuts, folded } = judged;
+    let Judged { place, enriched, epoch, cuts, folded } = judged;
     let Enriched { rows, mut versions } = enriched;
     let (records, newest_arrival_micros) = describe(&rows.raw);
     let accepted = folded.accepted();
@@ -69,7 +73,7 @@ pub(super) fn route(judged: Judged, reference: Option<&Reference>) -> Result<Rou
     if let Some(reference) = reference {
         versions.add(versions::REFERENCE, reference.version());
     }
-    Ok(Routed { place, pieces, counts, records, newest_arrival_micros, versions })
+    Ok(Routed { place, pieces, counts, records, newest_arrival_micros, versions, epoch })
 }
 
 /// Counts the rows behind each table's cut. Of events before the cut of `events` it is not known any more whether they

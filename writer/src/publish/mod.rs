@@ -26,7 +26,7 @@ use retry::Patience;
 
 use crate::encode::TableEncoder;
 use crate::failpoint::{self, FailPoints};
-use crate::pipeline::{Encoders, SealedBatch, TABLES};
+use crate::pipeline::{SealedBatch, TABLES};
 use crate::settings::Settings;
 
 /// A table as this run knows it: the version and the checkpoint after its last commit.
@@ -78,20 +78,18 @@ impl Publisher {
         &self.tables
     }
 
-    /// Returns encoders for the tables as they are now, if one of them has other columns than its encoder.
+    /// Makes encoders for the tables as they are now, where one has other columns than its encoder.
     ///
     /// # Errors
     /// Those of [`TableEncoder::for_table`].
-    pub(crate) fn take_up_columns(&mut self, compression_level: i32) -> Result<Option<Encoders>> {
-        let mut changed = false;
+    pub(crate) fn take_up_columns(&mut self, compression_level: i32) -> Result<()> {
         for state in &mut self.tables {
             let metadata = state.table.metadata();
             if state.encoder.schema_id() != Some(metadata.current_schema_id()) {
-                changed = true;
                 state.encoder = Arc::new(TableEncoder::for_table(state.kind, metadata, compression_level)?);
             }
         }
-        Ok(changed.then(|| self.tables.each_ref().map(|state| state.encoder.clone())))
+        Ok(())
     }
 
     /// Brings a batch into the tables.

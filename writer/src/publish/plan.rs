@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use icefold_catalog::Intent;
+use icefold_catalog::{Intent, keys};
 use icefold_core::{Delta, Error, Result};
 use uuid::Uuid;
 
@@ -51,9 +51,15 @@ pub(super) async fn plan(
         }
         let files = take_files(&mut batch.files, table);
         // The batch may have been encoded before the table got its newest columns.
-        let state = TableState { encoder: batch.encoders[table].clone(), ..state.clone() };
-        let (summary, contract) = (summary.clone(), contract.to_owned());
-        planned.push(tokio::task::spawn_blocking(move || plan_table(table, &state, delta, files, &summary, &contract)));
+        let state = TableState { encoder: batch.epoch.encoders[table].clone(), ..state.clone() };
+        let (summary, contract, epoch) = (summary.clone(), contract.to_owned(), batch.epoch.clone());
+        planned.push(tokio::task::spawn_blocking(move || {
+            let (mut plan, uploads) = plan_table(table, &state, delta, files, &summary, &contract)?;
+            if let Some(uri) = epoch.contracts.as_ref().and_then(|active| active.uri.clone()) {
+                plan.intent.summary.insert(keys::CONTRACTS.to_owned(), uri);
+            }
+            Ok::<_, Error>((plan, uploads))
+        }));
     }
     let (mut plans, mut uploads) = (Vec::new(), Vec::new());
     for planned in planned {

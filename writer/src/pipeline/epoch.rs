@@ -1,0 +1,80 @@
+//! What holds from one place in the stream to another: the contracts that decide, and the columns that are written.
+//!
+//! A chunk belongs to the epoch in which it was read. A batch holds chunks of one epoch, so that its rows, its files and the
+//! contracts that its summary names belong together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use icefold_catalog::{LoadedTable, Warehouse, keys};
+use icefold_core::tables::TableKind;
+use icefold_core::{Result, ShardId};
+
+use super::encoding::Encoders;
+use super::resume::{Standing, TABLES, index_of};
+use crate::contracts::Active;
+use crate::publish::TableState;
+
+/// One epoch.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    pub(crate) contracts: Option<Arc<Active>>,
+    pub(crate) encoders: Encoders,
+}
+
+impl Epoch {
+    /// Returns the epoch that a run begins with. Where a run ended between two tables, what it had committed to the first ones
+    /// was decided by the contracts of then, so the other tables get their rows by these, too, whatever is in force by now.
+    ///
+    /// # Errors
+    /// Those of [`Warehouse::contracts_at`].
+    pub(super) async fn first(
+        warehouse: &Warehouse,
+        tables: &[TableState; TABLES],
+        standings: &BTreeMap<ShardId, Standing>,
+    ) -> Result<Self> {
+        let uri = match standings.values().all(Standing::is_even) {
+            true => in_force(&tables[index_of(TableKind::Events)].table),
+            false => decided_by(&tables[index_of(TableKind::RawEvents)].table),
+        };
+        let encoders = tables.each_ref().map(|state| state.encoder.clone());
+        Ok(Epoch { contracts: compiled(warehouse, uri).await?, encoders })
+    }
+
+    /// Returns the epoch after this one, if the tables have other columns or name other contracts.
+    ///
+    /// # Errors
+    /// Those of [`Warehouse::contracts_at`].
+    pub(super) async fn next(&self, warehouse: &Warehouse, tables: &[TableState; TABLES]) -> Result<Option<Self>> {
+        let encoders = tables.each_ref().map(|state| state.encoder.clone());
+        let same_columns = encoders.iter().zip(&self.encoders).all(|(new, old)| Arc::ptr_eq(new, old));
+        let uri = in_force(&tables[index_of(TableKind::Events)].table);
+        let same_contracts = self.contracts.as_ref().and_then(|active| active.uri.clone()) == uri;
+        if same_columns && same_contracts {
+            return Ok(None);
+        }
+        let contracts = if same_contracts { self.contracts.clone() } else { compiled(warehouse, uri).await? };
+        Ok(Some(Epoch { contracts, encoders }))
+    }
+}
+
+/// The contracts that `events` names.
+fn in_force(events: &LoadedTable) -> Option<String> {
+    events.metadata().properties().get(keys::CONTRACTS).cloned()
+}
+
+/// The contracts that decided about the newest rows of a table; those in force when its snapshot has expired.
+fn decided_by(table: &LoadedTable) -> Option<String> {
+    let metadata = table.metadata();
+    let id = metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID).and_then(|id| id.parse().ok());
+    let snapshot = id.and_then(|id| metadata.snapshot_by_id(id))?;
+    icefold_catalog::lineage::summary(snapshot, keys::CONTRACTS).map(str::to_owned)
+}
+
+async fn compiled(warehouse: &Warehouse, uri: Option<String>) -> Result<Option<Arc<Active>>> {
+    let Some(uri) = uri else { return Ok(None) };
+    let set = warehouse.contracts_at(&uri).await?;
+    let active = Active::compile(&set, Some(uri))?;
+    tracing::info!(contracts = active.label.as_ref(), "contracts decide from here on");
+    Ok(Some(Arc::new(active)))
+}
