@@ -21,6 +21,9 @@ fn help_says_what_to_do_first() {
       checkpoint   Tell which part of each source a table holds
       query        Ask the tables in SQL
       quarantine   Look at events that did not pass their contract
+      contract     Look at data contracts, compare versions, try them on real events, put them in force
+      explain      Tell everything about one event: where it came from, what was decided about it, and
+                   where it lies
       verify       Check that nothing was lost or doubled: invariants W1, W2, T1, T2 and K3 on the real
                    tables
       bench        Measure this machine

@@ -315,3 +315,12 @@ fn two_contracts_applied_at_once_are_both_in_force() {
         }
     }
 }
+
+#[test]
+fn the_shipped_contracts_pass_the_linter_of_the_standard() {
+    let mut files: Vec<PathBuf> = fs::read_dir(CONTRACTS).expect("folder").map(|e| e.expect("entry").path()).collect();
+    files.sort();
+    let linter = concat!(env!("CARGO_MANIFEST_DIR"), "/contracts/lint");
+    succeed(Command::new(linter).args(&files));
+    succeed(Scene::new().icefold().args(["contract", "lint"]).args(&files));
+}
