@@ -46,6 +46,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+use icefold_core::contract::CompiledContracts;
 use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
 
@@ -69,7 +70,14 @@ pub struct Decoder {
     format: InputFormat,
     segment: SegmentReader,
     rows: Rows,
-    contracts: Option<Arc<Active>>,
+    contracts: Option<Known>,
+}
+
+/// The contracts in force, and this decoder's own copy of their rules: regular expressions that are shared by threads
+/// contend for their caches.
+struct Known {
+    active: Arc<Active>,
+    compiled: CompiledContracts,
 }
 
 impl Decoder {
@@ -89,8 +97,10 @@ impl Decoder {
     /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the tables have no Arrow form.
     pub fn set_contracts(&mut self, contracts: Option<&Arc<Active>>) -> Result<()> {
         let contracts = contracts.filter(|_| self.format == InputFormat::Segment);
-        if self.contracts.as_ref().map(Arc::as_ptr) != contracts.map(Arc::as_ptr) {
-            self.contracts = contracts.cloned();
+        let known = self.contracts.as_ref().map(|known| Arc::as_ptr(&known.active));
+        if known != contracts.map(Arc::as_ptr) {
+            let copy = |active: &Arc<Active>| Known { active: active.clone(), compiled: active.compiled.clone() };
+            self.contracts = contracts.map(copy);
             self.rows = self.fresh_rows()?;
         }
         Ok(())
@@ -103,7 +113,7 @@ impl Decoder {
     /// more than 2 GiB of text in one column.
     pub fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         let start = place(chunk)?;
-        let contracts = self.contracts.as_ref().map(|active| &active.compiled);
+        let contracts = self.contracts.as_ref().map(|known| &known.compiled);
         let envelope = match self.format {
             InputFormat::Segment => BUILT_IN_CONTRACT,
             InputFormat::Combined => ACCESS_LOG_CONTRACT,
@@ -116,7 +126,7 @@ impl Decoder {
         }
         match self.rows.finish(chunk) {
             Ok(decoded) => {
-                let contracts = self.contracts.as_ref().map(|active| active.label.clone());
+                let contracts = self.contracts.as_ref().map(|known| known.active.label.clone());
                 Ok(DecodedChunk { contracts, ..decoded })
             }
             Err(error) => {
@@ -128,7 +138,7 @@ impl Decoder {
     }
 
     fn fresh_rows(&self) -> Result<Rows> {
-        Rows::new(self.contracts.as_ref().map(|active| active.compiled.columns()).unwrap_or_default())
+        Rows::new(self.contracts.as_ref().map(|known| known.compiled.columns()).unwrap_or_default())
     }
 }
 
