@@ -55,7 +55,7 @@ impl Warehouse {
     /// Changes the columns and properties of a table, beside whoever writes it. Returns the table as it is then.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when a column is there with a type that cannot
+    /// [`ErrorKind::InvalidInput`] when a column is there with a type that cannot
     /// be widened, or a name is taken; [`ErrorKind::Conflict`] when an expected property is another one. Nothing is changed
     /// then. Errors of store and catalog.
     pub async fn evolve(&self, table: &str, change: &SchemaChange) -> Result<LoadedTable> {

@@ -83,12 +83,12 @@ def plan_questions(warehouse: Warehouse, arguments: argparse.Namespace):
     current = {table: warehouse.current_snapshot(table) for table in arguments.table}
     for table, snapshot in current.items():
         if snapshot is not None:
-            yield TABLES[table], str(snapshot), None
+            yield TABLES[table].at(warehouse.columns(table, None)), str(snapshot), None
     older = {(table, int(snapshot)) for table, snapshot in (text.split("=", 1) for text in arguments.snapshot)}
     if arguments.oldest:
         older |= {(table, warehouse.snapshots(table)[0]) for table in arguments.table if current[table] is not None}
     for table, snapshot in sorted(older - set(current.items())):
-        yield TABLES[table], str(snapshot), snapshot
+        yield TABLES[table].at(warehouse.columns(table, snapshot)), str(snapshot), snapshot
 
 
 def ask(engine: str, warehouse: Warehouse, questions: list, json_number: JsonNumber | None) -> dict | str:

@@ -9,9 +9,12 @@ The figures of one table at one snapshot are plain JSON:
     non_null, bytes                column -> rows that have it, and the bytes of its texts or binaries
     json_number                    sum of a number inside a JSON column, as decimal text; null where nobody asked
     by_group, by_day               value or day (UTC) -> rows
+    promoted                       column that a data contract promoted -> contract -> rows that have it
     aggregates_alone               count, minima and maxima asked for without anything else: engines answer from manifests
     filtered                       rows under filters that engines prune files by: equality with the greatest value of a
                                    column (a text's bound that was cut must not hide it), null, true, one day
+
+Columns that data contracts promote stand in a table from the snapshot on that has them; they are asked for there only.
 
 An engine that has no words for a question answers `CANNOT`, which agrees with everything.
 
@@ -20,7 +23,7 @@ manifest that are wrong lose rows in silence.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -34,7 +37,7 @@ CANNOT = "cannot say"
 class Table:
     """One of icefold's tables: which of its columns play which part in the figures.
 
-    `nullable` is None where no column is.
+    `nullable` is None where no column is. Columns that are promotable are none of the table's until `at` finds them there.
     """
 
     name: str
@@ -50,11 +53,31 @@ class Table:
     fractions: tuple[str, ...] = ()
     booleans: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
+    promotable_texts: tuple[str, ...] = ()
+    promotable_fractions: tuple[str, ...] = ()
+    promoted: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         numbers = self.integers + self.timestamps + self.fractions + self.booleans + self.days
         return numbers + self.binaries + self.texts
+
+    @property
+    def nullables(self) -> tuple[str, ...]:
+        """Columns to filter by null; files from before a promotion have not even the column."""
+        return ((self.nullable,) if self.nullable else ()) + self.promoted
+
+    def at(self, columns: set[str]) -> "Table":
+        """The table at a snapshot that has these columns: with those that are promoted by then."""
+        texts = tuple(c for c in self.promotable_texts if c in columns)
+        fractions = tuple(c for c in self.promotable_fractions if c in columns)
+        return replace(
+            self,
+            texts=self.texts + texts,
+            fractions=self.fractions + fractions,
+            looked_up=self.looked_up + texts + fractions,
+            promoted=texts + fractions,
+        )
 
 
 POSITION = ("shard", "segment")
@@ -108,6 +131,8 @@ TABLES = {
                 *("message_id", "user_agent", "page_url", "properties"),
                 *("geo_country", "geo_latitude", "session_id", "user_signup_date"),
             ),
+            promotable_texts=("order_id",),
+            promotable_fractions=("revenue",),
         ),
         Table(
             name="quarantine",
@@ -200,6 +225,7 @@ def from_sql(table: Table, source: Source, dialect: Dialect, json_number: JsonNu
     figures = whole_scan(table, source, dialect, json_number)
     figures["by_group"] = source.counts(table.group)
     figures["by_day"] = source.counts(dialect.day(table.time))
+    figures["promoted"] = {c: dict(source.select(["contract", f"count({c})"], "GROUP BY 1")) for c in table.promoted}
     figures["aggregates_alone"] = aggregates_alone(table, source, dialect)
     figures["filtered"] = filtered(table, source, dialect, figures["by_day"])
     return figures
@@ -249,8 +275,8 @@ def filtered(table: Table, source: Source, dialect: Dialect, by_day: dict[str, i
             figures[f"{column} at its greatest"] = rows
     for column in table.booleans:
         (figures[f"{column} is true"],) = source.one(["count(*)"], f"WHERE {column} = true")
-    if table.nullable:
-        (figures[f"{table.nullable} is null"],) = source.one(["count(*)"], f"WHERE {table.nullable} IS NULL")
+    for column in table.nullables:
+        (figures[f"{column} is null"],) = source.one(["count(*)"], f"WHERE {column} IS NULL")
     if by_day:
         start = day_start(middle_day(by_day))
         bounds = (dialect.timestamp(start), dialect.timestamp(start + MICROS_PER_DAY))

@@ -60,6 +60,7 @@ class Scan:
             "json_number": self.json_sum(json_number) if asked(json_number, table) else None,
             "by_group": value_counts(self.arrow[table.group]),
             "by_day": by_day,
+            "promoted": {c: self.by_contract(c) for c in table.promoted},
             "aggregates_alone": self.aggregates_alone(),
             "filtered": self.filtered(by_day),
         }
@@ -91,6 +92,11 @@ class Scan:
         numbers = [o[number.key] for o in objects if isinstance(o.get(number.key), Decimal)]
         return decimal_text(sum(numbers)) if numbers else None
 
+    def by_contract(self, column: str) -> dict[str, int]:
+        """Counts, for each contract, the rows that have a column."""
+        counted = self.arrow.group_by("contract").aggregate([(column, "count")])
+        return {row["contract"]: row[f"{column}_count"] for row in counted.to_pylist()}
+
     def aggregates_alone(self) -> dict:
         """Takes counts and bounds from the manifests; with deletes in force bounds are loose, so rows are read then."""
         files = [task.file for task in self.scan().plan_files() if not task.delete_files]
@@ -120,8 +126,7 @@ class Scan:
             if greatest is not None:
                 figures[f"{column} at its greatest"] = self.count(EqualTo(column, greatest))
         figures |= {f"{column} is true": self.count(EqualTo(column, True)) for column in self.table.booleans}
-        if self.table.nullable:
-            figures[f"{self.table.nullable} is null"] = self.count(IsNull(self.table.nullable))
+        figures |= {f"{column} is null": self.count(IsNull(column)) for column in self.table.nullables}
         if by_day:
             start, time = day_start(middle_day(by_day)), self.table.time
             end = start + MICROS_PER_DAY

@@ -44,6 +44,18 @@ class Warehouse:
         kept = sorted(self.metadata(table).get("snapshots", []), key=lambda s: s["sequence-number"])
         return [snapshot["snapshot-id"] for snapshot in kept]
 
+    def columns(self, table: str, snapshot: int | None) -> set[str]:
+        """Returns the columns that a reader of a snapshot sees, or for None one who names no snapshot."""
+        metadata = self.metadata(table)
+        schema_id = metadata["current-schema-id"]
+        if snapshot is not None:
+            kept = {s["snapshot-id"]: s for s in metadata.get("snapshots", [])}
+            if snapshot not in kept:
+                raise LookupError(f"no snapshot {snapshot} in `{NAMESPACE}.{table}`")
+            schema_id = kept[snapshot].get("schema-id", schema_id)
+        (schema,) = (schema for schema in metadata["schemas"] if schema["schema-id"] == schema_id)
+        return {field["name"] for field in schema["fields"]}
+
 
 def local_path(uri: str) -> Path:
     """Turns a URI into a path; Hadoop writes `file:/x` where others write `file:///x`."""

@@ -24,6 +24,8 @@ const JSON_NUMBER: &str = "events.properties.revenue";
 const TABLES: [&str; 4] = ["raw_events", "events", "quarantine", "identities"];
 /// It knows the addresses that `generate` makes, some of them with coordinates.
 const CITIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../writer/tests/data/geo-city.mmdb");
+/// They promote `order_id`, `revenue` and others to columns of `events`.
+const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts");
 const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/web-access-2015.log.gz");
 /// It knows the addresses of the log.
 const COUNTRIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/web-access-2015-countries.mmdb");
@@ -55,6 +57,52 @@ fn other_engines_agree_with_icefold_now_and_at_older_snapshots() {
         let asked = now["spark"][table].as_object().expect("figures by snapshot").len();
         assert!(asked >= 2, "`{table}` was read at {asked} snapshot, an older one too was meant");
     }
+}
+
+#[test]
+fn other_engines_read_rows_from_before_and_after_a_change_of_contracts() {
+    let scene = Scene::new();
+    scene.offer(0..FILES / 2);
+    scene.ingest();
+    let mut expect = scene.agreed(&["--engine", "duckdb"])["icefold"].clone();
+    let before = only_snapshot(&expect["events"]).clone();
+    assert_eq!(before["non_null"].get("order_id"), None, "no contract has promoted it yet");
+
+    // The snapshot stays, the table has the columns already: there is no file that holds them.
+    scene.icefold(["contract", "apply", CONTRACTS]);
+    let applied = scene.agreed(&["--table", "events"]);
+    let applied = only_snapshot(&applied["icefold"]["events"]);
+    for column in ["order_id", "revenue"] {
+        assert_eq!(applied["filtered"][format!("{column} is null")], before["rows"], "{column}");
+    }
+
+    scene.offer(FILES / 2..FILES);
+    scene.ingest();
+    scene.icefold(["verify"]);
+    let older: Vec<String> = TABLES.iter().flat_map(|t| snapshot_options(&expect[t], t)).collect();
+    for (table, figures) in scene.expectation() {
+        expect[table]["current"] = figures;
+    }
+    let file = scene.write("expect.json", &expect);
+    let options = ["--oldest", "--expect", &file].into_iter().chain(older.iter().map(String::as_str));
+    let now = scene.agreed(&options.collect::<Vec<_>>());
+    let by_snapshot = now["spark"]["events"].as_object().expect("figures by snapshot");
+    let after: Vec<&Value> = by_snapshot.values().filter(|f| f["non_null"].get("order_id").is_some()).collect();
+    assert_eq!(after.len(), 1, "older snapshots have no promoted columns");
+    assert!(by_snapshot.len() >= 2, "an older snapshot too was meant");
+
+    let after = after[0];
+    let (rows, orders) = (after["rows"].as_u64(), after["non_null"]["order_id"].as_u64());
+    assert!(orders > Some(0) && orders < rows, "{orders:?} of {rows:?} rows have an order");
+    for column in ["order_id", "revenue"] {
+        let promoted = &after["promoted"][column];
+        assert_eq!(promoted["segment-envelope/1"], 0, "rows from before have no `{column}`: {promoted}");
+        assert!(promoted["commerce/1.0.0"].as_u64() > Some(0), "rows from after have `{column}`: {promoted}");
+    }
+    // The JSON of all rows has the revenue, the column only that of the rows from after.
+    let in_json = |figures: &Value| figures["json_number"].as_str().map(hundredths).expect("revenue");
+    assert!(in_json(&before) > 0, "rows from before have a revenue, though not in the column");
+    assert_eq!(after["sums"]["revenue"].as_u64(), Some(in_json(after) - in_json(&before)));
 }
 
 #[test]
@@ -353,6 +401,14 @@ fn snapshot_options(figures: &Value, table: &str) -> Vec<String> {
 /// The figures of the only snapshot that was asked for.
 fn only_snapshot(figures: &Value) -> &Value {
     figures.as_object().and_then(|snapshots| snapshots.values().next()).expect("the current snapshot")
+}
+
+/// Reads a decimal as `compare.py` writes it, of which no more than two places are in use.
+fn hundredths(decimal: &str) -> u64 {
+    let (whole, fraction) = decimal.split_once('.').expect("a decimal point");
+    let (cents, rest) = fraction.split_at(2);
+    assert!(rest.bytes().all(|digit| digit == b'0'), "{decimal}");
+    format!("{whole}{cents}").parse().expect("digits")
 }
 
 fn first_line(text: &str) -> &str {
