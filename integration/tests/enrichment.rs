@@ -197,3 +197,77 @@ fn addresses_are_kept_truncated_or_dropped_by_setting() {
         assert_eq!(first["ip"].as_str().unwrap_or(""), kept, "{policy}");
     }
 }
+
+/// Fifty events of one device, a minute apart, on a day of November 2026.
+fn write_minutes(folder: &Path, day: u32, name: &str) {
+    fs::create_dir_all(folder).expect("folder");
+    let line = |minute: u32| {
+        let time = format!("2026-11-{day:02}T09:{minute:02}:00Z");
+        json!({ "type": "track", "event": "Seen", "messageId": format!("{name}-{minute}"), "anonymousId": "device",
+                "timestamp": time, "sentAt": time, "receivedAt": time })
+        .to_string()
+    };
+    let lines: Vec<String> = (0..50).map(line).collect();
+    fs::write(folder.join("events.ndjson"), lines.join("\n")).expect("write");
+}
+
+#[test]
+fn a_shard_that_lies_days_behind_has_the_same_sessions_in_whatever_order_it_comes() {
+    let scene = Scene::new();
+    write_minutes(&scene.path("today"), 12, "today");
+    write_minutes(&scene.path("yesterday"), 11, "yesterday");
+    succeed(&mut scene.ingest("together", &["today", "yesterday"], &[]));
+    succeed(&mut scene.ingest("reversed", &["yesterday", "today"], &[]));
+    succeed(&mut scene.ingest("backfilled", &["today"], &[]));
+    succeed(&mut scene.ingest("backfilled", &["yesterday"], &[]));
+    let sessions = "SELECT session_id, started_at, ended_at, events FROM sessions ORDER BY started_at";
+    let together = scene.rows("together", sessions);
+    assert_eq!(together.len(), 2, "{together:?}");
+    assert!(together.iter().all(|session| session["events"] == json!(50)), "{together:?}");
+    assert_eq!(scene.rows("reversed", sessions), together);
+    assert_eq!(scene.rows("backfilled", sessions), together);
+}
+
+#[test]
+fn a_geo_database_that_appears_under_a_running_ingest_is_taken_up() {
+    let scene = Scene::new();
+    let place = scene.text("later.mmdb");
+    let mut command = scene.icefold("lake");
+    command.args(["ingest", "-", "--format", "combined", "--name", "log", "--commit-interval", "1"]);
+    command.args(["--set", &format!("enrich.geo_database={place}"), "--set", "enrich.reload_seconds=1"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().expect("start");
+    let mut input = child.stdin.take().expect("standard input");
+    // Lines of many days at once, so that late ones wait together whatever columns they have.
+    let line = |day: u32, number: u32| {
+        format!(
+            "83.149.9.{} - - [{day:02}/May/2015:10:05:03 +0000] \"GET /{number} HTTP/1.1\" 200 1 \"-\" \"curl/7\"\n",
+            number % 250
+        )
+    };
+    let found = "SELECT 1 FROM events WHERE geo_country = 'RU'";
+    let started = std::time::Instant::now();
+    let mut number = 0;
+    while started.elapsed().as_secs() < 60 {
+        for day in 1..=9 {
+            input.write_all(line(day, number).as_bytes()).expect("write");
+            number += 1;
+        }
+        input.flush().expect("flush");
+        if number > 100 && !Path::new(&place).exists() {
+            fs::copy(COUNTRIES, &place).expect("copy");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let output =
+            run(scene.icefold("lake").args(["query", "--format", "csv", &format!("SELECT count(*) FROM ({found})")]));
+        let count = String::from_utf8_lossy(&output.stdout).lines().nth(1).and_then(|n| n.parse::<u32>().ok());
+        if count > Some(20) {
+            break;
+        }
+    }
+    drop(input);
+    assert!(child.wait().expect("ends").success(), "a database that appears stops nothing");
+    assert!(scene.count("lake", found) > 20);
+    assert_eq!(scene.count("lake", "SELECT 1 FROM raw_events"), u64::from(number));
+    succeed(scene.icefold("lake").arg("verify"));
+}

@@ -38,6 +38,7 @@ fn some(i: u64, devices: u64) -> u64 {
 
 fn event(device: u64, seconds: i64) -> SessionEvent {
     SessionEvent {
+        shard: 1,
         device: hash(device),
         message: u128::from(device),
         event_time_micros: seconds * SECOND,
@@ -54,11 +55,11 @@ fn sessions() -> Result<()> {
     for devices in [1_000, 10_000, 100_000, MILLION] {
         let mut sessions = Sessions::new(&SessionSettings::default())?;
         measure(&format!("sessions: begin, {devices} devices"), devices, |i| {
-            black_box(sessions.fold(&event(i, 1_000), 0)?);
+            black_box(sessions.fold(&event(i, 1_000), &[0; 2])?);
             Ok(())
         })?;
         measure(&format!("sessions: join, {devices} devices by chance"), 10 * MILLION, |i| {
-            black_box(sessions.fold(&event(some(i, devices), 1_000 + (i / 100_000) as i64), 0)?);
+            black_box(sessions.fold(&event(some(i, devices), 1_000 + (i / 100_000) as i64), &[0; 2])?);
             Ok(())
         })?;
         println!("{:<52} {:>8.1} bytes", "    a session", sessions.memory_bytes() as f64 / sessions.len() as f64);
@@ -74,8 +75,7 @@ fn turnover() -> Result<()> {
     measure("sessions: ten hours with a window of two", 10 * MILLION, |i| {
         let seconds = (i * 36_000 / (10 * MILLION)) as i64;
         let horizon = (seconds - 7_200) * SECOND;
-        black_box(sessions.fold(&event(some(i, 10_000) + i / 100_000 * 10_000, seconds), horizon)?);
-        sessions.forget(horizon);
+        black_box(sessions.fold(&event(some(i, 10_000) + i / 100_000 * 10_000, seconds), &[horizon; 2])?);
         most = most.max(sessions.len());
         Ok(())
     })?;
@@ -87,7 +87,10 @@ fn turnover() -> Result<()> {
 fn crowd() -> Result<()> {
     let mut sessions = Sessions::new(&SessionSettings::default())?;
     measure("sessions: one device with a session for each event", MILLION, |i| {
-        black_box(sessions.fold(&SessionEvent { event_time_micros: i as i64 * 3_600 * SECOND, ..event(1, 1_000) }, 0)?);
+        black_box(
+            sessions
+                .fold(&SessionEvent { event_time_micros: i as i64 * 3_600 * SECOND, ..event(1, 1_000) }, &[0; 2])?,
+        );
         Ok(())
     })
 }
@@ -97,8 +100,9 @@ fn rebuild() -> Result<()> {
     let mut rows = Vec::new();
     for i in 0..2 * MILLION {
         let event = event(some(i, MILLION), 1_000);
-        let step = sessions.fold(&event, 0)?.expect("has a device");
+        let step = sessions.fold(&event, &[0; 2])?.expect("has a device");
         rows.push(SessionRow {
+            shard: 1,
             device: event.device,
             id: step.id,
             start_micros: step.start_micros,
@@ -107,7 +111,7 @@ fn rebuild() -> Result<()> {
             arrival_micros: event.arrival_micros,
         });
     }
-    let mut rebuild = SessionsRebuild::new(&SessionSettings::default(), 0)?;
+    let mut rebuild = SessionsRebuild::new(&SessionSettings::default(), &[0; 2], i64::MAX)?;
     measure("sessions: remember a row", rows.len() as u64, |i| {
         rebuild.remember(&rows[i as usize]);
         Ok(())

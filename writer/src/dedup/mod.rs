@@ -14,8 +14,9 @@
 //! state is a function of the rows of `events`; [`rebuild`](crate::fold) makes it from the table as it stands at the
 //! checkpoint, and a stream cut anywhere is decided like one that was never cut.
 //!
-//! An id costs 25 to 32 bytes, 25 to 32 MB for a million (`dedup_max_ids` is the ceiling; reaching it stops the run
-//! with an error, since going on would let duplicates through in silence).
+//! What is remembered of an id is its latest event in each shard: one that counts in its own shard only does not hide
+//! another one. An id costs 25 to 32 bytes, 25 to 32 MB for a million (`dedup_max_ids` is the ceiling; reaching it stops
+//! the run with an error, since going on would let duplicates through in silence).
 
 mod slots;
 #[cfg(test)]
@@ -48,6 +49,8 @@ pub struct Dedup {
     numbers: HashMap<ShardId, u16>,
     /// By the shard's number, the first second that still counts; 0 before the first event.
     horizons: Vec<u32>,
+    /// The same in microseconds; `i64::MIN` before the first event.
+    horizons_micros: Vec<i64>,
     /// Sum of the horizons when forgotten ids were last searched for.
     swept: u64,
 }
@@ -56,12 +59,29 @@ pub struct Dedup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShardNumber(u16);
 
+impl ShardNumber {
+    /// All shards that the run does not read.
+    pub(crate) const OTHERS: ShardNumber = ShardNumber(OTHER_SHARDS);
+
+    /// Returns the place of the shard's horizon.
+    pub(crate) fn get(self) -> u16 {
+        self.0
+    }
+}
+
 impl Dedup {
     /// Makes an empty state that holds at most `max_ids` ids.
     pub fn new(window: Duration, max_ids: usize) -> Self {
         let window_seconds = u32::try_from(window.as_secs()).unwrap_or(u32::MAX);
-        let (numbers, horizons) = (HashMap::new(), vec![0]);
-        Dedup { window_seconds, max_ids, slots: Slots::new(), numbers, horizons, swept: 0 }
+        Dedup {
+            window_seconds,
+            max_ids,
+            slots: Slots::new(),
+            numbers: HashMap::new(),
+            horizons: vec![0],
+            horizons_micros: vec![i64::MIN],
+            swept: 0,
+        }
     }
 
     /// Decides the events of a chunk in their order, and remembers the accepted ones: returns true for each of these.
@@ -82,17 +102,23 @@ impl Dedup {
     /// Decides one event, and remembers it if it is accepted. [`Dedup::keep_below_ceiling`] is to be called now and then.
     #[inline]
     pub(crate) fn accepts(&mut self, shard: ShardNumber, hash: u128, arrival_micros: i64) -> bool {
-        let duplicate = self.slots.last_seen(hash).is_some_and(|seen| self.counts(seen, shard.0));
+        let duplicate = self.slots.seen(hash).any(|seen| self.counts(seen, shard.0));
         if !duplicate {
             self.accept(hash, Sighting { second: second_of(arrival_micros), shard: shard.0 });
         }
         !duplicate
     }
 
-    /// Returns the earliest arrival, in microseconds since 1970, that counts in a shard now.
+    /// Returns by the shard's number the earliest arrival, in microseconds since 1970, that counts there now;
+    /// `i64::MIN` before its first event. Number 0 is the common horizon, the greatest of them.
     #[inline]
-    pub(crate) fn horizon_of(&self, shard: ShardNumber) -> i64 {
-        micros_of(self.horizons[usize::from(shard.0)])
+    pub(crate) fn horizons_micros(&self) -> &[i64] {
+        &self.horizons_micros
+    }
+
+    /// Returns how far the horizons lie behind the watermarks, but for a part of a second.
+    pub(crate) fn window_micros(&self) -> i64 {
+        micros_of(self.window_seconds)
     }
 
     /// Remembers an event that was accepted earlier; `None` is a shard that the run does not read. The order of calls does
@@ -106,23 +132,10 @@ impl Dedup {
         self.keep_below_ceiling()
     }
 
-    /// Returns the earliest arrival, in microseconds since 1970, that an event of `shard` can have and still count there;
-    /// `None` when the shard has no accepted event.
-    pub fn horizon_micros(&self, shard: &ShardId) -> Option<i64> {
-        let number = self.numbers.get(shard)?;
-        Some(micros_of(self.horizons[usize::from(*number)])).filter(|micros| *micros > 0)
-    }
-
     /// Returns the earliest arrival, in microseconds since 1970, that an event can have and still count in every shard; 0
     /// before the first event.
     pub fn common_horizon_micros(&self) -> i64 {
         micros_of(self.horizons[usize::from(OTHER_SHARDS)])
-    }
-
-    /// Returns the earliest arrival, in microseconds since 1970, that counts in any shard that has an accepted event.
-    pub(crate) fn least_horizon_micros(&self) -> i64 {
-        let own = self.horizons[1..].iter().copied().filter(|horizon| *horizon > 0).min();
-        micros_of(own.unwrap_or(self.horizons[usize::from(OTHER_SHARDS)]))
     }
 
     /// Returns how many ids are stored.
@@ -149,6 +162,7 @@ impl Dedup {
             return Err(Error::new(ErrorKind::Refused, message));
         }
         self.horizons.push(0);
+        self.horizons_micros.push(i64::MIN);
         self.numbers.insert(shard.clone(), number as u16);
         Ok(ShardNumber(number as u16))
     }
@@ -164,8 +178,10 @@ impl Dedup {
     fn accept(&mut self, hash: u128, sighting: Sighting) {
         let horizon = sighting.second.saturating_sub(self.window_seconds);
         for shard in [sighting.shard, OTHER_SHARDS] {
-            let own = &mut self.horizons[usize::from(shard)];
-            *own = horizon.max(*own);
+            let shard = usize::from(shard);
+            if micros_of(horizon) > self.horizons_micros[shard] {
+                (self.horizons[shard], self.horizons_micros[shard]) = (horizon, micros_of(horizon));
+            }
         }
         // A horizon never goes back, so what lies before it now will never count.
         if sighting.second >= self.horizons[usize::from(sighting.shard)] {

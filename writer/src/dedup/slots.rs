@@ -29,7 +29,7 @@ struct Slot {
 const EMPTY: Slot = Slot { hash: [0; 3], hash_rest: 0, shard: 0, second: 0 };
 
 /// When and where a hash was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sighting {
     /// Second since 1970, not 0.
     pub(super) second: u32,
@@ -40,7 +40,7 @@ pub(super) struct Sighting {
 /// For each shard, by its number, the first second that still counts.
 pub(super) type Horizons = [u32];
 
-/// Hashes and where each was seen last.
+/// Hashes, and when each was seen last in each shard.
 #[derive(Debug)]
 pub(super) struct Slots {
     parts: Vec<Part>,
@@ -69,31 +69,47 @@ impl Slots {
         self.parts.iter().map(|p| p.slots.capacity() * size_of::<Slot>()).sum()
     }
 
-    /// Returns where `hash` was seen last; it may lie before its shard's horizon.
-    pub(super) fn last_seen(&self, hash: u128) -> Option<Sighting> {
-        let part = &self.parts[part_of(hash)];
-        if part.slots.is_empty() {
-            return None;
-        }
-        let slot = part.slots[part.find(words(hash))];
-        (slot.second != 0).then_some(Sighting { second: slot.second, shard: slot.shard })
+    /// Returns where `hash` was seen, the latest sighting in each shard; they may lie before their shard's horizon.
+    #[inline]
+    pub(super) fn seen(&self, hash: u128) -> impl Iterator<Item = Sighting> {
+        let (part, key) = (&self.parts[part_of(hash)], words(hash));
+        let taken = part.chain(key).map(|at| part.slots[at]).take_while(|slot| slot.second != 0);
+        taken.filter(move |slot| slot.key() == key).map(|slot| slot.sighting())
     }
 
-    /// Notes that `hash` was seen; an earlier sighting is replaced. Entries before their horizon may be forgotten to make
-    /// room.
+    /// Notes that `hash` was seen; an earlier sighting in the same shard is replaced, or one that lies before its
+    /// shard's horizon. Entries before their horizon may be forgotten to make room.
     pub(super) fn note(&mut self, hash: u128, sighting: Sighting, horizons: &Horizons) {
         debug_assert!(sighting.second != 0, "0 marks an empty slot");
-        let part = &mut self.parts[part_of(hash)];
+        let (part, key) = (&mut self.parts[part_of(hash)], words(hash));
         if (part.taken + 1) * 100 > part.slots.len() * MAX_LOAD_PERCENT {
             self.stored -= part.lay_out(horizons);
         }
-        let (at, key) = (part.find(words(hash)), words(hash));
+        let mut place = None;
+        for at in part.chain(key) {
+            let slot = &part.slots[at];
+            if slot.second == 0 {
+                place = place.or(Some(at));
+                break;
+            }
+            if slot.key() != key {
+                continue;
+            }
+            if slot.shard == sighting.shard {
+                if slot.second < sighting.second {
+                    part.slots[at].second = sighting.second;
+                }
+                return;
+            }
+            if !slot.is_live(horizons) {
+                place = place.or(Some(at));
+            }
+        }
+        let Some(at) = place else { return };
         let slot = &mut part.slots[at];
         if slot.second == 0 {
             part.taken += 1;
             self.stored += 1;
-        } else if sighting < (Sighting { second: slot.second, shard: slot.shard }) {
-            return;
         }
         *slot = Slot { hash: key.0, hash_rest: key.1, shard: sighting.shard, second: sighting.second };
     }
@@ -107,29 +123,31 @@ impl Slots {
 }
 
 impl Part {
-    /// Returns the index of `key`, or of the empty slot where it belongs. There is always an empty slot.
-    fn find(&self, key: Key) -> usize {
+    /// Returns all places in the order in which entries of `key` are put there: none lies behind the first empty one.
+    /// There always is an empty one, unless there are no slots at all.
+    #[inline]
+    fn chain(&self, key: Key) -> impl Iterator<Item = usize> + use<> {
         let slots = self.slots.len();
-        let mut at = ((u64::from(key.0[0]) * slots as u64) >> 32) as usize;
-        while self.slots[at].second != 0 && self.slots[at].key() != key {
-            at += 1;
-            if at == slots {
-                at = 0;
-            }
-        }
-        at
+        let home = ((u64::from(key.0[0]) * slots as u64) >> 32) as usize;
+        (home..slots).chain(0..home)
+    }
+
+    /// Returns the first empty slot for `key`.
+    fn vacancy(&self, key: Key) -> Option<usize> {
+        self.chain(key).find(|at| self.slots[*at].second == 0)
     }
 
     /// Moves what is not before its horizon into slots of the right number; returns how many entries were forgotten.
     fn lay_out(&mut self, horizons: &Horizons) -> usize {
         let old = std::mem::take(self);
-        let live = || old.slots.iter().filter(|s| s.second != 0 && s.second >= horizons[usize::from(s.shard)]);
+        let live = || old.slots.iter().filter(|slot| slot.is_live(horizons));
         let kept = live().count();
         let slots = ((kept + 1) * 100 / FRESH_LOAD_PERCENT).max(MIN_SLOTS);
         *self = Part { slots: vec![EMPTY; slots], taken: kept };
         for slot in live() {
-            let at = self.find(slot.key());
-            self.slots[at] = *slot;
+            if let Some(at) = self.vacancy(slot.key()) {
+                self.slots[at] = *slot;
+            }
         }
         old.taken - kept
     }
@@ -141,6 +159,15 @@ type Key = ([u32; 3], u16);
 impl Slot {
     fn key(&self) -> Key {
         (self.hash, self.hash_rest)
+    }
+
+    fn sighting(&self) -> Sighting {
+        Sighting { second: self.second, shard: self.shard }
+    }
+
+    /// Returns whether the entry may still count for some shard.
+    fn is_live(&self, horizons: &Horizons) -> bool {
+        self.second != 0 && self.second >= horizons[usize::from(self.shard)]
     }
 }
 
@@ -173,9 +200,9 @@ mod tests {
             slots.note(hash(i), Sighting { second: i + 1, shard: i as u16 }, &[0; 65_536]);
         }
         assert_eq!(slots.stored(), 50_000);
-        let found = |i| slots.last_seen(hash(i));
-        assert!((0..50_000).all(|i| found(i) == Some(Sighting { second: i + 1, shard: i as u16 })));
-        assert!((50_000..100_000).all(|i| found(i).is_none()));
+        let found = |i| slots.seen(hash(i)).collect::<Vec<_>>();
+        assert!((0..50_000).all(|i| found(i) == [Sighting { second: i + 1, shard: i as u16 }]));
+        assert!((50_000..100_000).all(|i| found(i).is_empty()));
     }
 
     #[test]
@@ -184,7 +211,21 @@ mod tests {
         for second in [5, 9, 7] {
             slots.note(hash(1), at(second), &[0]);
         }
-        assert_eq!((slots.last_seen(hash(1)), slots.stored()), (Some(at(9)), 1));
+        assert_eq!((slots.seen(hash(1)).collect::<Vec<_>>(), slots.stored()), (vec![at(9)], 1));
+    }
+
+    #[test]
+    fn each_shard_has_its_own_sighting_unless_that_is_dead() {
+        let mut slots = Slots::new();
+        let seen = |slots: &Slots| slots.seen(hash(1)).collect::<Vec<_>>();
+        let [a, b, c] = [(9, 1), (5, 2), (6, 3)].map(|(second, shard)| Sighting { second, shard });
+        slots.note(hash(1), a, &[0; 4]);
+        slots.note(hash(1), b, &[0; 4]);
+        assert_eq!((seen(&slots), slots.stored()), (vec![a, b], 2));
+        slots.note(hash(1), c, &[0, 10, 0, 0]);
+        assert_eq!((seen(&slots), slots.stored()), (vec![c, b], 2));
+        slots.forget(&[0, 0, 6, 0]);
+        assert_eq!((seen(&slots), slots.stored()), (vec![c], 1));
     }
 
     #[test]
@@ -197,7 +238,7 @@ mod tests {
         slots.forget(&[49_001, u32::MAX]);
         assert_eq!(slots.stored(), 500);
         assert!(slots.memory_bytes() < full / 10);
-        assert!((49_000..50_000).step_by(2).all(|i| slots.last_seen(hash(i)).is_some()));
+        assert!((49_000..50_000).step_by(2).all(|i| slots.seen(hash(i)).next().is_some()));
     }
 
     #[test]

@@ -121,6 +121,91 @@ fn a_late_shard_is_still_deduplicated_after_a_shard_that_is_ahead() {
     assert_eq!(late, [true, false]);
 }
 
+/// Of three shards: an event of the shard's number and id, and its arrival in seconds.
+type Placed = (u8, u8, i64);
+
+fn decide_placed(dedup: &mut Dedup, events: &[Placed]) -> Vec<bool> {
+    let decide =
+        |(shard, id, arrival): &Placed| duplicates(dedup, &shard.to_string(), &[xxh3_128(&[*id])], *arrival) == 0;
+    events.iter().map(decide).collect()
+}
+
+/// The rule of the module's documentation, word by word.
+fn placed_by_the_word(events: &[Placed]) -> Vec<bool> {
+    let mut accepted: Vec<Placed> = Vec::new();
+    let mut decisions = Vec::new();
+    for (shard, id, arrival) in events {
+        let horizon = |of: Option<u8>| {
+            let arrivals = accepted.iter().filter(|a| of.is_none_or(|of| a.0 == of)).map(|a| a.2);
+            arrivals.max().unwrap_or(i64::MIN / 2) - WINDOW.as_secs() as i64
+        };
+        let counts = |a: &Placed| a.1 == *id && a.2 >= horizon(Some(*shard)) && (a.0 == *shard || a.2 >= horizon(None));
+        let duplicate = accepted.iter().any(counts);
+        decisions.push(!duplicate);
+        if !duplicate {
+            accepted.push((*shard, *id, *arrival));
+        }
+    }
+    decisions
+}
+
+/// Shards with clocks of their own, which leap now and then.
+fn placed_stream() -> impl Strategy<Value = Vec<Placed>> {
+    let step = prop_oneof![6 => 0i64..5, 2 => -40i64..40, 1 => -200i64..200];
+    let clocks = prop::collection::vec(prop_oneof![Just(0i64), 0i64..100, 0i64..1_000], 3);
+    (clocks, prop::collection::vec((0u8..3, 0u8..20, step), 0..200)).prop_map(|(mut clocks, drawn)| {
+        let mut place = |(shard, id, step): (u8, u8, i64)| {
+            let clock = &mut clocks[usize::from(shard)];
+            *clock += step.max(0);
+            (shard, id, 1_000_000 + *clock + step.min(0))
+        };
+        drawn.into_iter().map(&mut place).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn shards_apart_follow_the_rule_word_by_word(events in placed_stream()) {
+        let decided = decide_placed(&mut Dedup::new(WINDOW, 1_000), &events);
+        prop_assert_eq!(decided, placed_by_the_word(&events));
+    }
+
+    #[test]
+    fn shards_apart_cut_and_rebuilt_anywhere_are_decided_like_uncut_ones(
+        events in placed_stream(), cut in 0usize..200,
+    ) {
+        let cut = cut.min(events.len());
+        let uncut = decide_placed(&mut Dedup::new(WINDOW, 1_000), &events);
+        let mut rebuilt = Dedup::new(WINDOW, 1_000);
+        let accepted = events[..cut].iter().zip(&uncut).filter(|(_, accepted)| **accepted).map(|(e, _)| e);
+        for (shard, id, arrival) in accepted.rev() {
+            let shard = ShardId::new(shard.to_string());
+            rebuilt.remember(Some(&shard), xxh3_128(&[*id]), arrival * 1_000_000).expect("below the ceiling");
+        }
+        prop_assert_eq!(decide_placed(&mut rebuilt, &events[cut..]), &uncut[cut..]);
+    }
+}
+
+#[test]
+fn a_sighting_that_is_dead_in_its_own_shard_does_not_hide_a_later_one_of_a_shard_that_lags() {
+    let mut dedup = Dedup::new(Duration::from_secs(2 * 3_600), 10);
+    let at = |day: i64, hour: i64, second: i64| (day * 24 + hour) * 3_600 + second;
+    assert_eq!(duplicates(&mut dedup, "a", &[7], at(12, 9, 0)), 0);
+    assert_eq!(duplicates(&mut dedup, "a", &[8], at(12, 12, 0)), 0);
+    assert_eq!(duplicates(&mut dedup, "b", &[7], at(11, 8, 0)), 0);
+    assert_eq!(duplicates(&mut dedup, "b", &[7], at(11, 8, 1)), 1);
+}
+
+#[test]
+fn sightings_that_live_only_in_their_own_shards_stand_side_by_side() {
+    let mut dedup = Dedup::new(WINDOW, 10);
+    duplicates(&mut dedup, "c", &[1], 9_000);
+    assert_eq!(duplicates(&mut dedup, "a", &[7], 5_000), 0);
+    assert_eq!(duplicates(&mut dedup, "b", &[7], 1_000), 0);
+    assert_eq!(duplicates(&mut dedup, "a", &[7], 5_001), 1);
+    assert_eq!(duplicates(&mut dedup, "b", &[7], 1_001), 1);
+}
+
 #[test]
 fn the_ceiling_is_an_error_that_names_the_setting() {
     let mut dedup = Dedup::new(WINDOW, 100);

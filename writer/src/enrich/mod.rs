@@ -7,7 +7,7 @@
 //! * [`device`]: browser, operating system and kind of device, by uap-core rules.
 //! * [`geo`]: country to autonomous system, by a MaxMind-layout database that can be replaced while the run goes on.
 //! * [`ip`]: what becomes of the address itself.
-//! * [`reference`]: plan, signing up and consent of the person, from a table.
+//! * [`mod@reference`]: plan, signing up and consent of the person, from a table.
 //! * [`settings`]: where all this comes from.
 //! * [`versions`]: which versions of all these went into a commit.
 //!

@@ -26,6 +26,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Dedup;
 use crate::chunk::DecodedChunk;
+use crate::dedup::ShardNumber;
 use crate::encode::partition::timestamps;
 use crate::settings::Settings;
 
@@ -37,7 +38,7 @@ use identity::{Binds, Edge, Identities, Reason};
 use session::{Campaign, SessionEvent, SessionStep, Sessions};
 
 /// The device of an event without `anonymousId`.
-pub(crate) const NO_DEVICE: u128 = 0;
+pub const NO_DEVICE: u128 = 0;
 
 /// The state of all folds.
 #[derive(Debug)]
@@ -45,9 +46,6 @@ pub(crate) struct Folds {
     pub(crate) dedup: Dedup,
     pub(crate) sessions: Sessions,
     pub(crate) identities: Identities,
-    /// Sessions that got nothing since this arrival are gone. A shard that begins after the others and lies further behind
-    /// than the window finds them gone; all other shards do not look there.
-    pub(crate) forgotten: i64,
 }
 
 /// How much the folds remember.
@@ -112,7 +110,6 @@ impl Folds {
             dedup: Dedup::new(settings.dedup_window(), settings.dedup_max_ids),
             sessions: Sessions::new(&settings.sessions)?,
             identities: Identities::new(settings.identity_max_devices),
-            forgotten: i64::MIN,
         })
     }
 
@@ -150,38 +147,32 @@ impl Folds {
             let accepted = self.dedup.accepts(shard, rows.message_hashes[row], stream.arrivals[row]);
             folded.accepted.push(accepted);
             if accepted {
-                self.fold(row, self.dedup.horizon_of(shard).max(self.forgotten), &stream, &mut folded)?;
+                self.fold(row, shard, &stream, &mut folded)?;
             } else {
                 folded.sessions.push(None);
                 folded.resolved.push(Resolved { reason: Reason::None, user: None });
             }
         }
         self.dedup.keep_below_ceiling()?;
-        self.forget();
         Ok(folded)
     }
 
-    /// Lets go of what no shard looks at any more.
-    pub(crate) fn forget(&mut self) {
-        self.forgotten = self.forgotten.max(self.dedup.least_horizon_micros());
-        self.sessions.forget(self.forgotten);
-    }
-
-    /// Folds an accepted event.
-    fn fold(&mut self, row: usize, horizon: i64, stream: &Stream<'_>, folded: &mut Folded) -> Result<()> {
+    /// Folds an event that deduplication accepted.
+    fn fold(&mut self, row: usize, shard: ShardNumber, stream: &Stream<'_>, folded: &mut Folded) -> Result<()> {
         let resolved = self.identify(row, stream, folded)?;
         folded.resolved.push(resolved);
         let step = match stream.keys.devices[row] {
             None => None,
             Some(device) => {
                 let event = SessionEvent {
+                    shard: shard.get(),
                     device,
                     message: stream.messages[row],
                     event_time_micros: stream.times[row],
                     arrival_micros: stream.arrivals[row],
                     campaign: stream.keys.campaigns[row].map(Campaign::from_hash),
                 };
-                self.sessions.fold(&event, horizon)?
+                self.sessions.fold(&event, self.dedup.horizons_micros())?
             }
         };
         folded.sessions.push(step);

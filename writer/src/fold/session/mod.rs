@@ -30,25 +30,42 @@
 //!
 //! # Forgetting
 //!
-//! A caller passes a *horizon* with each event, watermark minus window, both of arrival time. A session whose latest
-//! arrival lies before the horizon is not seen. A window of at least *open-for* makes this invisible: as long as no
-//! event arrives more than window minus open-for behind the watermark, a session that is not seen would not have been
-//! joined either, and every answer depends on the device's own events alone. Events that are further behind than that
-//! get sessions too, which may be shorter than the rule would make them.
+//! Each shard has a *horizon*, its watermark minus window, both of arrival time; the *common* horizon is the latest of
+//! all. A session is of the shard whose event was folded into it last. As in deduplication, an event sees
 //!
-//! A device keeps its [`SESSIONS_PER_DEVICE`] best sessions: those with the latest arrivals and, of equal ones, with
-//! the greatest start. The others take no more events. This bounds what one device that stands for thousands costs.
+//! - sessions of its own shard whose latest arrival does not lie before the horizon of the shard;
+//! - sessions of another shard if it also does not lie before the common horizon.
+//!
+//! So a session is forgotten as soon as its latest arrival lies before the horizon of its own shard; shards that lag or
+//! rest keep their own last window and nothing of others.
+//!
+//! A window of at least *open-for* makes this invisible: as long as no event arrives more than window minus open-for
+//! behind the latest watermark, a session that is not seen would not have been joined either, and every answer depends
+//! on the device's own events alone. Events that are further behind than that get sessions too, which may be shorter
+//! than the rule would make them, where their device came through several shards.
+//!
+//! A device keeps its [`SESSIONS_PER_DEVICE`] best sessions of those that are not forgotten: those with the latest
+//! arrivals and, of equal ones, with the greatest start. The others take no more events. This bounds what one device
+//! that stands for thousands costs. Only for a device that has more of them, in shards that lag more than a window
+//! behind one another, may a restart change which ones are kept.
 //!
 //! # Rebuild
 //!
-//! The row with the greatest number of a session tells its start, its latest (start plus elapsed), its events (the
-//! number) and its opening (in the id); the greatest arrival of its rows is its latest arrival. Because no event joins
-//! that arrived more than open-for before the latest arrival, the rows that arrived since horizon minus open-for hold
-//! all of this for every session that can still be seen; [`SessionsRebuild`] makes the state of them.
+//! The row with the greatest number of a session tells its shard, its start, its latest (start plus elapsed), its
+//! events (the number) and its opening (in the id); the greatest arrival of its rows is its latest arrival.
+//!
+//! [`SessionsRebuild`] takes the rows, of whatever shard, that arrived near the last window of any shard: from its
+//! horizon minus open-for to its watermark plus twice open-for. Because no event joins that arrived more than open-for
+//! from the latest arrival, these hold all of the above for every session that is not forgotten. They also hold, for a
+//! session whose last rows were left out, the row with which another shard took it over: it is not taken for one that
+//! the first shard still sees.
+//!
+//! When the same events are read again through another shard, long after, sessions come about that have the ids of the
+//! earlier ones. They are told apart by their numbers: these do not repeat inside a session.
 //!
 //! # Cost
 //!
-//! 60 to 68 bytes a session, 64 MB for a million; the ceiling is `sessions.max_open`.
+//! 64 to 72 bytes a session, 68 MB for a million; the ceiling is `sessions.max_open`.
 
 mod id;
 mod rebuild;
@@ -77,6 +94,8 @@ const SWEEPS_PER_OPEN_FOR: i64 = 64;
 /// An accepted event, as far as sessions care. Times are microseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionEvent {
+    /// Number of its shard; 0 stands for all shards that a run does not read.
+    pub shard: u16,
     /// xxh3-128 of the `anonymousId`, [`NO_DEVICE`] without one.
     pub device: u128,
     /// xxh3-128 of the `messageId`.
@@ -111,10 +130,8 @@ pub struct Sessions {
     rule: Rule,
     max_open: usize,
     by_device: DeviceMap<Session>,
-    /// No later horizon lies before this one.
-    horizon: i64,
-    /// The horizon when forgotten sessions were last searched for.
-    swept: i64,
+    /// Sum of the horizons when forgotten sessions were last searched for.
+    swept: i128,
 }
 
 impl Sessions {
@@ -129,8 +146,7 @@ impl Sessions {
             rule: Rule::new(settings),
             max_open: settings.max_open,
             by_device: DeviceMap::new(),
-            horizon: i64::MIN,
-            swept: i64::MIN,
+            swept: i128::MIN,
         })
     }
 
@@ -141,18 +157,21 @@ impl Sessions {
 
     /// Folds the next accepted event of its shard; `None` when it has no device and thus no session.
     ///
-    /// Sessions without an arrival at or after `horizon_arrival_micros`, the shard's watermark minus the window, are
-    /// not seen. The horizon must be the same when the event is folded again after a crash.
+    /// `horizons` holds, by the number of the shard, the earliest arrival that counts there, in microseconds since 1970
+    /// ([`i64::MIN`] for a shard without events), and as number 0 the common one, the greatest of them. They take the
+    /// event itself into account, never go back, and are the same when the event is folded again after a crash.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] when more sessions would have to be remembered than allowed; the state is then of no use.
-    pub fn fold(&mut self, event: &SessionEvent, horizon_arrival_micros: i64) -> Result<Option<SessionStep>> {
-        debug_assert!(horizon_arrival_micros >= self.horizon, "what a horizon needs was forgotten");
+    ///
+    /// # Panics
+    /// If the event's shard, or that of an earlier one, has no horizon.
+    pub fn fold(&mut self, event: &SessionEvent, horizons: &[i64]) -> Result<Option<SessionStep>> {
         if event.device == NO_DEVICE {
             return Ok(None);
         }
         let joined = self
-            .visible(event.device, horizon_arrival_micros)
+            .visible(event, horizons)
             .filter(|(_, session)| self.rule.fits(session, event))
             .max_by_key(|(_, session)| session.preference());
         let step = match joined {
@@ -161,15 +180,9 @@ impl Sessions {
                 *self.by_device.at_mut(event.device, place) = session;
                 session.step(event.device)
             }
-            None => self.begin(event, horizon_arrival_micros)?.step(event.device),
+            None => self.begin(event, horizons)?.step(event.device),
         };
         Ok(Some(step))
-    }
-
-    /// Drops, now or later, the sessions whose latest arrival lies before `horizon_arrival_micros`. No later call may
-    /// pass an earlier horizon: with several shards this is the smallest of theirs.
-    pub fn forget(&mut self, horizon_arrival_micros: i64) {
-        self.horizon = self.horizon.max(horizon_arrival_micros);
     }
 
     /// Returns how many sessions are stored, those counted that are forgotten but still take room.
@@ -187,31 +200,33 @@ impl Sessions {
         self.by_device.memory_bytes()
     }
 
-    fn visible(&self, device: u128, horizon: i64) -> impl Iterator<Item = (usize, Session)> {
-        self.by_device.of(device).filter(move |(_, session)| session.last_arrival >= horizon)
+    fn visible(&self, event: &SessionEvent, horizons: &[i64]) -> impl Iterator<Item = (usize, Session)> {
+        let shard = event.shard;
+        self.by_device.of(event.device).filter(move |(_, session)| session.is_visible(shard, horizons))
     }
 
-    fn begin(&mut self, event: &SessionEvent, horizon: i64) -> Result<Session> {
+    fn begin(&mut self, event: &SessionEvent, horizons: &[i64]) -> Result<Session> {
         let mut session = Session::begun_by(event);
         // The very same event can come again, when it arrived before the window of deduplication.
-        while self.visible(event.device, horizon).any(|(_, other)| other.identity() == session.identity()) {
+        while self.visible(event, horizons).any(|(_, other)| other.identity() == session.identity()) {
             session = session.marked_anew();
         }
-        self.store(event.device, session)?;
+        self.store(event.device, session, horizons)?;
         Ok(session)
     }
 
     /// Stores a session, unless its device has enough better ones. The order of calls does not matter.
-    fn store(&mut self, device: u128, session: Session) -> Result<()> {
-        let horizon = self.horizon;
-        if session.last_arrival < horizon {
+    fn store(&mut self, device: u128, session: Session, horizons: &[i64]) -> Result<()> {
+        if !session.is_live(horizons) {
             return Ok(());
         }
+        // Forgotten sessions go first: whether they still take room is by chance.
+        let worth = |stored: &Session| (stored.is_live(horizons), stored.rank());
         if self.by_device.of(device).count() < SESSIONS_PER_DEVICE {
-            self.keep_below_ceiling()?;
-            self.by_device.insert(device, session, |stored| stored.last_arrival >= horizon);
-        } else if let Some((place, worst)) = self.by_device.of(device).min_by_key(|(_, stored)| stored.rank())
-            && worst.rank() < session.rank()
+            self.keep_below_ceiling(horizons)?;
+            self.by_device.insert(device, session, |stored| stored.is_live(horizons));
+        } else if let Some((place, worst)) = self.by_device.of(device).min_by_key(|(_, stored)| worth(stored))
+            && worth(&worst) < worth(&session)
         {
             *self.by_device.at_mut(device, place) = session;
         }
@@ -219,14 +234,14 @@ impl Sessions {
     }
 
     /// Makes sure that one more session may be stored.
-    fn keep_below_ceiling(&mut self) -> Result<()> {
-        let horizon = self.horizon;
+    fn keep_below_ceiling(&mut self, horizons: &[i64]) -> Result<()> {
         if self.len() < self.max_open {
             return Ok(());
         }
-        if horizon.saturating_sub(self.swept) > self.rule.open_for_micros() / SWEEPS_PER_OPEN_FOR {
-            self.by_device.retain(|stored| stored.last_arrival >= horizon);
-            self.swept = horizon;
+        let horizons_sum = horizons.iter().copied().map(i128::from).sum::<i128>();
+        if horizons_sum.saturating_sub(self.swept) > i128::from(self.rule.open_for_micros() / SWEEPS_PER_OPEN_FOR) {
+            self.by_device.retain(|stored| stored.is_live(horizons));
+            self.swept = horizons_sum;
         }
         if self.len() < self.max_open {
             return Ok(());
@@ -234,7 +249,7 @@ impl Sessions {
         Err(Error::new(
             ErrorKind::Refused,
             format!(
-                "more than `sessions.max_open` = {} sessions are open: raise it (64 MB of memory for a million) or \
+                "more than `sessions.max_open` = {} sessions are open: raise it (68 MB of memory for a million) or \
                  shorten the window of arrival time that sessions are remembered for, then run again; nothing is lost",
                 self.max_open
             ),

@@ -5,6 +5,9 @@ use super::{Opening, SessionEvent, SessionId, SessionSettings, SessionStep};
 /// Events of a full session: numbers fit a column of type int.
 const MAX_EVENTS: u32 = i32::MAX as u32;
 
+/// Number of the common horizon.
+pub(super) const COMMON: u16 = 0;
+
 /// The settings, as the rule uses them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
@@ -14,7 +17,7 @@ pub(super) struct Rule {
     split_on_campaign: bool,
 }
 
-/// What is remembered of a session. Packed, so that no padding is stored: an entry of the map takes 56 bytes, not 64.
+/// What is remembered of a session. Packed, so that no padding is stored: an entry of the map takes 60 bytes, not 64.
 #[derive(Debug, Clone, Copy)]
 #[repr(Rust, packed(4))]
 pub(super) struct Session {
@@ -26,6 +29,8 @@ pub(super) struct Session {
     pub(super) last_arrival: i64,
     pub(super) events: u32,
     pub(super) opening: Opening,
+    /// Number of the shard of the event that was folded into it last.
+    pub(super) shard: u16,
 }
 
 impl Rule {
@@ -65,6 +70,7 @@ impl Session {
             last_arrival: event.arrival_micros,
             events: 1,
             opening: Opening::new(event.campaign, event.message, event.arrival_micros),
+            shard: event.shard,
         }
     }
 
@@ -74,8 +80,21 @@ impl Session {
             latest: { self.latest }.max(event.event_time_micros),
             last_arrival: { self.last_arrival }.max(event.arrival_micros),
             events: self.events + 1,
+            shard: event.shard,
             ..self
         }
+    }
+
+    /// Returns whether an event of some shard may see the session again, now or later: horizons never go back, and the
+    /// common one is the greatest.
+    pub(super) fn is_live(&self, horizons: &[i64]) -> bool {
+        self.last_arrival >= horizons[usize::from(self.shard)]
+    }
+
+    /// Returns whether an event of this shard sees the session.
+    pub(super) fn is_visible(&self, shard: u16, horizons: &[i64]) -> bool {
+        let since = |shard: u16| self.last_arrival >= horizons[usize::from(shard)];
+        since(shard) && (self.shard == shard || since(COMMON))
     }
 
     /// Tells what became of the event that was folded last.
@@ -107,7 +126,7 @@ impl Session {
     }
 
     /// The sessions with the greatest of these are kept. It never shrinks, and that of a session that is not kept stays
-    /// as it is: so the kept ones are the best of all that ever were, and follow from the rows.
+    /// as it is: so, in one shard, the kept ones are the best of all that ever were, and follow from the rows.
     pub(super) fn rank(&self) -> (i64, i64, Opening) {
         (self.last_arrival, self.start, self.opening)
     }

@@ -23,7 +23,7 @@ pub struct SessionSettings {
     pub open_seconds: u64,
     /// Whether an event with another campaign begins a session. Default false.
     pub split_on_campaign: bool,
-    /// Most sessions that may be remembered. Default 8 million: at most 544 MB.
+    /// Most sessions that may be remembered. Default 8 million: at most 576 MB.
     pub max_open: usize,
 }
 
