@@ -3,6 +3,7 @@
 //! Data that cannot be loaded never stops a run: its columns are null, one warning says why, the summary of each commit
 //! says so, and it is looked for again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,6 +58,7 @@ pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loa
         enrichment: enrichment.clone(),
         geo: None,
         reference: None,
+        told: BTreeMap::new(),
     };
     watched.look().await;
     let watcher = tokio::spawn(async move { watched.watch().await });
@@ -74,6 +76,8 @@ struct Watched {
     /// Stamps of what was last read, whether it could be used or not.
     geo: Option<String>,
     reference: Option<String>,
+    /// By place, the error that was told last.
+    told: BTreeMap<String, String>,
 }
 
 impl Watched {
@@ -85,15 +89,23 @@ impl Watched {
     }
 
     async fn look(&mut self) {
-        if let Some(place) = self.settings.geo_database.clone()
-            && let Err(error) = self.look_at_geo(&place).await
-        {
-            tracing::warn!(place, error = ?error, "the geo database cannot be used, the last good one stays");
+        if let Some(place) = self.settings.geo_database.clone() {
+            let looked = self.look_at_geo(&place).await;
+            self.tell("geo database", place, looked);
         }
-        if let Some(place) = self.settings.reference.clone()
-            && let Err(error) = self.look_at_reference(&place).await
-        {
-            tracing::warn!(place, error = ?error, "the reference data cannot be used, the last good one stays");
+        if let Some(place) = self.settings.reference.clone() {
+            let looked = self.look_at_reference(&place).await;
+            self.tell("reference data", place, looked);
+        }
+    }
+
+    /// Warns of an error once, not each time that it is met again.
+    fn tell(&mut self, what: &str, place: String, looked: Result<()>) {
+        let Err(error) = looked else { return };
+        let text = format!("{error:?}");
+        if self.told.get(&place) != Some(&text) {
+            tracing::warn!(what, place, error = ?error, "data cannot be used: the last good one stays, if there is one");
+            self.told.insert(place, text);
         }
     }
 

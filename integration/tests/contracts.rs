@@ -81,6 +81,21 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// Puts an earlier version of `commerce` in force that refuses payment by card.
+    fn apply_stricter(&self) {
+        let stricter = self.changed("version: 1.0.0", "version: 0.9.0");
+        let text = fs::read_to_string(&stricter).expect("text");
+        fs::write(&stricter, text.replacen("validValues: [card, ", "validValues: [", 1)).expect("write");
+        succeed(self.icefold().args(["contract", "apply"]).arg(&stricter));
+    }
+
+    /// Puts the shipped `commerce` in force, which takes more.
+    fn apply_shipped(&self) {
+        succeed(self.icefold().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    }
+}
+
 /// A following ingest; ended with the test, whatever happens.
 struct Following(Child);
 
@@ -212,10 +227,7 @@ fn outcome(scene: &Scene, warehouse: &str) -> (String, String) {
 #[test]
 fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
     let scene = Scene::new();
-    let stricter = scene.changed("version: 1.0.0", "version: 0.9.0");
-    let text = fs::read_to_string(&stricter).expect("text").replacen("validValues: [card, ", "validValues: [", 1);
-    fs::write(&stricter, text).expect("write");
-    succeed(scene.icefold().args(["contract", "apply"]).arg(&stricter));
+    scene.apply_stricter();
     scene.offer(1);
     scene.offer(2);
     succeed(scene.ingest().args(["--commit-bytes", "4000000"]));
@@ -231,7 +243,7 @@ fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
         serde_json::from_str(&text).expect("JSON")
     };
     assert_eq!(redrive(&["--reason", "not_in_enum"])["accepted"], 0, "nothing passes yet");
-    succeed(scene.icefold().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    scene.apply_shipped();
     let before = outcome(&scene, "lake");
     assert_eq!(redrive(&["--reason", "not_in_enum", "--dry-run"])["accepted"], refused);
     assert_eq!(outcome(&scene, "lake"), before, "a dry run changes nothing");
@@ -252,13 +264,10 @@ fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
 #[test]
 fn two_redrives_at_once_let_each_event_in_once() {
     let scene = Scene::new();
-    let stricter = scene.changed("version: 1.0.0", "version: 0.9.0");
-    let text = fs::read_to_string(&stricter).expect("text").replacen("validValues: [card, ", "validValues: [", 1);
-    fs::write(&stricter, text).expect("write");
-    succeed(scene.icefold().args(["contract", "apply"]).arg(&stricter));
+    scene.apply_stricter();
     scene.offer(1);
     succeed(&mut scene.ingest());
-    succeed(scene.icefold().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    scene.apply_shipped();
     let started = [0, 1].map(|_| {
         let mut command = scene.icefold();
         command.args(["quarantine", "redrive"]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -276,17 +285,14 @@ fn two_redrives_at_once_let_each_event_in_once() {
 #[test]
 fn contracts_that_change_between_a_crash_and_the_restart_lose_no_row() {
     let scene = Scene::new();
-    let stricter = scene.changed("version: 1.0.0", "version: 0.9.0");
-    let text = fs::read_to_string(&stricter).expect("text").replacen("validValues: [card, ", "validValues: [", 1);
-    fs::write(&stricter, text).expect("write");
-    succeed(scene.icefold().args(["contract", "apply"]).arg(&stricter));
+    scene.apply_stricter();
     scene.offer(1);
     succeed(&mut scene.ingest());
     scene.offer(2);
     // The quarantine is in, `events` is not: these rows were decided by the stricter contract.
     let died = run(scene.ingest().env("ICEFOLD_FAIL_POINT", "between-tables:2"));
     assert!(!died.status.success(), "the fail point was reached");
-    succeed(scene.icefold().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    scene.apply_shipped();
     succeed(&mut scene.ingest());
     succeed(scene.icefold().arg("verify"));
     let rows = |table: &str| scene.number(&format!("SELECT count(*) FROM {table}"));

@@ -1,5 +1,5 @@
-//! How compiled rules are driven, shown on a parsed event: the decoder does the same while it scans bytes. The command
-//! line uses it where speed does not matter.
+//! How compiled rules are driven, shown on a parsed event: the decoder does the same on what it has noted while it
+//! scanned (`writer/src/decode/promise.rs`). Here it is what the property tests compare with the model.
 
 use serde_json::{Map, Value};
 

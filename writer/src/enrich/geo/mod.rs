@@ -2,12 +2,11 @@
 //!
 //! A [`GeoDatabase`] is one `.mmdb` file, held in memory. A [`GeoSource`] holds the one in use and is shared: whoever
 //! reloads calls [`GeoSource::replace`], every worker asks through its own [`GeoCache`], which learns of a new database
-//! between two chunks ([`GeoCache::refresh`]), so that all rows of a chunk come from one. [`GeoFile`] watches a local
-//! file; files elsewhere are fetched by the caller and opened from their bytes.
+//! between two chunks ([`GeoCache::refresh`]), so that all rows of a chunk come from one. Files are watched
+//! and fetched by the caller, wherever they are, and opened from their bytes.
 
 mod cache;
 mod database;
-mod reload;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -16,7 +15,6 @@ use std::sync::Arc;
 
 pub use cache::{GeoCache, MAX_CACHED_ADDRESSES};
 pub use database::{COORDINATE_DECIMALS, GeoDatabase};
-pub use reload::{FileStamp, GeoFile, should_reload};
 pub use source::GeoSource;
 
 /// What is known of an address; everything is null for one that the database does not hold.

@@ -1,10 +1,8 @@
-//! Both layouts, damaged files, reloading, and the cache against the database.
+//! Both layouts, damaged files, and the cache against the database.
 //!
 //! The databases come from `tests/data/make_geo_databases.py`.
 
 use std::net::IpAddr;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
@@ -190,59 +188,10 @@ fn a_new_database_is_taken_up_at_the_next_refresh() {
 }
 
 #[test]
-fn a_file_is_read_again_when_size_or_time_differ() {
-    let time = SystemTime::UNIX_EPOCH;
-    let seen = FileStamp { bytes: 5, modified: Some(time) };
-    for (now, expected) in [
-        (seen, false),
-        (FileStamp { bytes: 6, ..seen }, true),
-        (FileStamp { modified: Some(time + Duration::from_secs(1)), ..seen }, true),
-        (FileStamp { modified: Some(time - Duration::from_secs(1)), ..seen }, true),
-        (FileStamp { bytes: 0, modified: None }, false),
-    ] {
-        assert_eq!(should_reload(Some(&seen), &now), expected, "{now:?}");
-    }
-    assert!(should_reload(None, &seen));
-}
-
-/// Writes a file as if at `second`, so that no test has to wait for the clock.
-fn write(path: &Path, bytes: &[u8], second: u64) {
-    std::fs::write(path, bytes).expect("written");
-    let file = std::fs::File::options().write(true).open(path).expect("open");
-    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).expect("time set");
-}
-
-#[test]
-fn a_half_written_file_is_told_once_and_replaces_nothing() {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("geo.mmdb");
-    let mut file = GeoFile::new(&path);
-
-    let missing = file.poll().expect("told").expect_err("not there");
-    assert!(missing.to_string().contains("geo.mmdb"), "{missing}");
-    assert!(file.poll().is_none(), "told once");
-
-    write(&path, CITY, 1);
-    let database = file.poll().expect("new").expect("good");
-    assert_eq!(&**database.version(), "Test-City/1762300000");
-    assert!(file.poll().is_none());
-
-    write(&path, &ASN[..ASN.len() / 2], 2);
-    assert!(file.poll().expect("told").is_err());
-    assert!(file.poll().is_none(), "told once");
-
-    write(&path, ASN, 3);
-    assert_eq!(&**file.poll().expect("new").expect("good").version(), "Test-ASN/1762300000");
-    write(&path, b"", 4);
-    assert!(file.poll().is_none(), "just created");
-}
-
-#[test]
 fn workers_share_the_source() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<GeoSource>();
     is_shared::<GeoDatabase>();
     fn moves_to_a_thread<T: Send>() {}
     moves_to_a_thread::<GeoCache>();
-    moves_to_a_thread::<GeoFile>();
 }
