@@ -19,6 +19,10 @@ use crate::table::{LoadedTable, TableDefinition};
 /// Table versions kept in memory; a metadata file never changes, so what is kept is never stale.
 const CACHED_VERSIONS: usize = 8;
 
+/// How often the catalog is asked one question while it cannot be reached: some tenths of a second for a connection that
+/// was cut, not more for an address that is wrong.
+const MAX_LOOKS: u32 = 4;
+
 /// Tables, and all that is needed to read and commit them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Warehouse(pub(crate) Arc<Inner>);
@@ -133,7 +137,7 @@ impl Warehouse {
     /// [`ErrorKind::NotFound`] naming the tables there are; [`ErrorKind::Corrupt`] when the metadata is unreadable.
     pub async fn load(&self, table: &str) -> Result<LoadedTable> {
         let name = self.name(table);
-        match self.0.pointers.load(&name).await? {
+        match self.pointer(&name).await? {
             Some(pointer) => self.load_version(name, pointer).await,
             None => {
                 let tables = self.tables().await?;
@@ -143,6 +147,21 @@ impl Warehouse {
                     format!("there are `{}`", tables.join("`, `"))
                 };
                 Err(Error::new(ErrorKind::NotFound, format!("no table `{table}` in `{}`: {hint}", self.location())))
+            }
+        }
+    }
+
+    /// Asks the catalog where a table is; a connection that was cut is tried again before it is told.
+    async fn pointer(&self, name: &TableName) -> Result<Option<Pointer>> {
+        let mut attempt = 0;
+        loop {
+            self.pause(attempt).await;
+            attempt += 1;
+            match self.0.pointers.load(name).await {
+                Err(e) if e.kind() == ErrorKind::Transient && attempt < MAX_LOOKS => {
+                    tracing::warn!(table = %name, attempt, error = ?e, "the catalog is asked again");
+                }
+                answer => return answer,
             }
         }
     }
@@ -191,7 +210,7 @@ impl Warehouse {
     pub async fn create_table(&self, definition: &TableDefinition) -> Result<LoadedTable> {
         let name = self.name(&definition.name);
         for _ in 0..self.0.settings.commit.max_attempts {
-            if let Some(pointer) = self.0.pointers.load(&name).await? {
+            if let Some(pointer) = self.pointer(&name).await? {
                 return self.load_version(name, pointer).await;
             }
             let location = self.write_first_metadata(&name, definition).await?;
@@ -307,7 +326,7 @@ impl Warehouse {
     pub async fn repoint(&self, table: &str, metadata_location: &str) -> Result<()> {
         let name = self.name(table);
         let missing = || Error::new(ErrorKind::NotFound, format!("no table `{table}` in `{}`", self.location()));
-        let pointer = self.0.pointers.load(&name).await?.ok_or_else(missing)?;
+        let pointer = self.pointer(&name).await?.ok_or_else(missing)?;
         self.0.pointers.swap(&name, &pointer, metadata_location).await.map_err(|e| match e {
             SwapError::Conflict => {
                 Error::new(ErrorKind::Conflict, format!("table `{table}` changed meanwhile: look again"))

@@ -2,7 +2,7 @@
 //!
 //! * [`program`]: the real binary as a process.
 //! * [`s3`]: an S3 server on this machine.
-//! * [`sim`]: the commit protocol under faults, from one seed, against a plain oracle.
+//! * [`sim`]: the commit protocol, and the whole writer, under faults, from one seed, against a plain oracle.
 //! * `tests/`: the simulation in CI, the crash test of the real binary, trouble that a machine gives, a warehouse on S3,
 //!   and other engines reading our tables.
 

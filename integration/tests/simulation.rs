@@ -1,66 +1,101 @@
-//! The simulation in CI: a fixed number of seeds without a violation, and each broken protocol noticed.
+//! The simulations in CI: of the commit protocol, and of the whole writer. A fixed number of seeds without a violation, each
+//! seed the same run again, and each broken protocol noticed.
 //!
-//! `ICEFOLD_SIM_SEEDS=100000` runs more seeds, `ICEFOLD_SIM_FROM=N` starts at seed N, `ICEFOLD_SIM_SEEDS=1` with it repeats
-//! one.
+//! `ICEFOLD_SIM_SEEDS=100000` runs more seeds of the protocol, `ICEFOLD_SIM_INGEST_SEEDS=5000` more of the writer,
+//! `ICEFOLD_SIM_FROM=N` starts at seed N; a number of 1 with it repeats one.
 
-use icefold_integration::sim::{Mutation, Outcome, run};
+use icefold_integration::sim::{Mutation, Outcome, ingest, run};
 
-/// Seeds in CI.
-const DEFAULT_SEEDS: u64 = 2_000;
-/// Seeds within which a broken protocol must be noticed.
-const SEEDS_PER_MUTATION: u64 = 200;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().map_or(default, |v| v.parse().expect("a number"))
+/// A simulation, and how much of it CI runs.
+struct Simulation {
+    run: fn(u64, Option<Mutation>) -> Outcome,
+    /// Variable that sets the number of seeds.
+    seeds_variable: &'static str,
+    seeds: u64,
+    /// Seeds that once found a bug; each stays for ever.
+    regressions: &'static str,
+    mutations: &'static [(&'static str, Mutation)],
+    /// Seeds within which a broken protocol must be noticed.
+    seeds_per_mutation: u64,
+    /// Seeds that are run twice.
+    repeated: u64,
 }
 
-/// Seeds that once found a bug; each stays for ever.
-fn regressions() -> impl Iterator<Item = u64> {
-    include_str!("../regressions/simulation-seeds.txt")
-        .lines()
-        .filter(|l| !l.starts_with('#') && !l.trim().is_empty())
-        .map(|l| l.split_whitespace().next().unwrap_or_default().parse().expect("a seed"))
-}
+const PROTOCOL: Simulation = Simulation {
+    run,
+    seeds_variable: "ICEFOLD_SIM_SEEDS",
+    seeds: 2_000,
+    regressions: include_str!("../regressions/simulation-seeds.txt"),
+    mutations: &Mutation::PROTOCOL,
+    seeds_per_mutation: 200,
+    repeated: 20,
+};
 
-fn check(seed: u64) -> Outcome {
-    let outcome = run(seed, None);
-    assert!(
-        outcome.violations.is_empty(),
-        "seed {seed} (repeat with ICEFOLD_SIM_FROM={seed} ICEFOLD_SIM_SEEDS=1): {:#?}",
-        outcome.violations
-    );
-    outcome
-}
+const INGEST: Simulation = Simulation {
+    run: ingest::run,
+    seeds_variable: "ICEFOLD_SIM_INGEST_SEEDS",
+    seeds: 150,
+    regressions: include_str!("../regressions/ingest-seeds.txt"),
+    mutations: &Mutation::INGEST,
+    seeds_per_mutation: 60,
+    repeated: 5,
+};
 
-#[test]
-fn no_seed_breaks_an_invariant() {
-    let (from, count) = (number("ICEFOLD_SIM_FROM", 0), number("ICEFOLD_SIM_SEEDS", DEFAULT_SEEDS));
-    let half = from + count / 2;
-    let (left, right) = std::thread::scope(|s| {
-        let left = s.spawn(move || (from..half).map(check).fold(Sum::default(), Sum::add));
-        let right = s.spawn(move || (half..from + count).map(check).fold(Sum::default(), Sum::add));
-        (left.join(), right.join())
-    });
-    let sum = left.expect("left half").join(right.expect("right half"));
-    println!("{count} seeds from {from}: {sum:?}, 0 violations");
-    assert!(
-        count < 100 || (sum.restarts > count && sum.fenced > 0),
-        "faults must be common enough to prove something: {sum:?}"
-    );
-}
+impl Simulation {
+    fn check(&self, seed: u64) -> Outcome {
+        let outcome = (self.run)(seed, None);
+        assert!(
+            outcome.violations.is_empty(),
+            "seed {seed} (repeat with ICEFOLD_SIM_FROM={seed} {}=1): {:#?}",
+            self.seeds_variable,
+            outcome.violations
+        );
+        outcome
+    }
 
-#[test]
-fn seeds_that_once_found_a_bug_hold() {
-    regressions().for_each(|seed| {
-        check(seed);
-    });
-}
+    /// No seed breaks an invariant; two halves run at the same time.
+    fn check_seeds(&self) {
+        let (from, count) = (number("ICEFOLD_SIM_FROM", 0), number(self.seeds_variable, self.seeds));
+        let half = from + count / 2;
+        let check = |seeds: std::ops::Range<u64>| seeds.map(|seed| self.check(seed)).fold(Sum::default(), Sum::add);
+        let (left, right) = std::thread::scope(|s| {
+            let (left, right) = (s.spawn(|| check(from..half)), s.spawn(|| check(half..from + count)));
+            (left.join(), right.join())
+        });
+        let sum = left.expect("left half").join(right.expect("right half"));
+        println!("{count} seeds from {from}: {sum:?}, 0 violations");
+        assert!(
+            count < 100 || (sum.restarts > count && sum.fenced > 0),
+            "faults must be common enough to prove something: {sum:?}"
+        );
+    }
 
-#[test]
-fn a_seed_is_a_run() {
-    let text = |seed| format!("{:?}", run(seed, None));
-    for seed in 0..20 {
-        assert_eq!(text(seed), text(seed), "seed {seed} must repeat");
+    fn check_regressions(&self) {
+        let lines = self.regressions.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+        for line in lines {
+            let seed = line.split_whitespace().next().unwrap_or_default();
+            self.check(seed.parse().expect("a seed"));
+        }
+    }
+
+    fn check_repeats(&self) {
+        let text = |seed| format!("{:?}", (self.run)(seed, None));
+        for seed in 0..self.repeated {
+            assert_eq!(text(seed), text(seed), "seed {seed} must repeat");
+        }
+    }
+
+    fn check_mutations(&self) {
+        for (name, mutation) in self.mutations {
+            let found = (0..self.seeds_per_mutation).find_map(|seed| {
+                let outcome = (self.run)(seed, Some(*mutation));
+                outcome.violations.into_iter().next().map(|v| (seed, v))
+            });
+            match found {
+                Some((seed, v)) => println!("{name}: seed {seed} breaks {}: {}", v.invariant, v.what),
+                None => panic!("{name}: no violation in {} seeds", self.seeds_per_mutation),
+            }
+        }
     }
 }
 
@@ -85,16 +120,46 @@ impl Sum {
     }
 }
 
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().map_or(default, |v| v.parse().expect("a number"))
+}
+
+#[test]
+fn no_seed_breaks_an_invariant() {
+    PROTOCOL.check_seeds();
+}
+
+#[test]
+fn seeds_that_once_found_a_bug_hold() {
+    PROTOCOL.check_regressions();
+}
+
+#[test]
+fn a_seed_is_a_run() {
+    PROTOCOL.check_repeats();
+}
+
 #[test]
 fn every_mutation_of_the_protocol_is_noticed() {
-    for (name, mutation) in Mutation::ALL {
-        let found = (0..SEEDS_PER_MUTATION).find_map(|seed| {
-            let outcome = run(seed, Some(mutation));
-            outcome.violations.into_iter().next().map(|v| (seed, v))
-        });
-        match found {
-            Some((seed, v)) => println!("{name}: seed {seed} breaks {}: {}", v.invariant, v.what),
-            None => panic!("{name}: no violation in {SEEDS_PER_MUTATION} seeds"),
-        }
-    }
+    PROTOCOL.check_mutations();
+}
+
+#[test]
+fn no_seed_of_the_whole_writer_breaks_an_invariant() {
+    INGEST.check_seeds();
+}
+
+#[test]
+fn seeds_of_the_whole_writer_that_once_found_a_bug_hold() {
+    INGEST.check_regressions();
+}
+
+#[test]
+fn a_seed_of_the_whole_writer_is_a_run() {
+    INGEST.check_repeats();
+}
+
+#[test]
+fn every_mutation_is_noticed_by_its_rows() {
+    INGEST.check_mutations();
 }

@@ -1,10 +1,13 @@
 //! The project's recipes: `cargo xtask` lists them.
 //!
 //! Everything is built for the whole workspace and in the release profile, so that the large dependencies are built once,
-//! with the same features, whatever is run. [`config_reference`] writes `docs/config.md`.
+//! with the same features, whatever is run. [`config_reference`] writes `docs/config.md`, [`fuzz`] searches for bad
+//! input.
 
 mod config_reference;
+mod fuzz;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -26,7 +29,13 @@ const RECIPES: &[Recipe] = &[
     Recipe { name: "test", about: "everything that must pass: lint, all tests, docs", run: test },
     Recipe { name: "lint", about: "formatting and clippy, warnings are errors", run: lint },
     Recipe { name: "sim", about: "simulate the commit protocol; `sim SEEDS [FIRST]` runs more or others", run: sim },
+    Recipe { name: "sim-writer", about: "the same of the whole writer, with its state", run: sim_writer },
     Recipe { name: "crash", about: "kill the real binary at random moments and at named points", run: crash },
+    Recipe {
+        name: "fuzz",
+        about: "search for input that breaks the decoder; `fuzz SECONDS` for how long",
+        run: fuzz::run,
+    },
     Recipe { name: "s3", about: "a whole warehouse on an S3 server of its own", run: s3 },
     Recipe { name: "readers", about: "ask DuckDB, PyIceberg and Spark the same as icefold", run: readers },
     Recipe { name: "docs", about: "write docs/config.md and build the API documentation", run: docs },
@@ -62,7 +71,7 @@ fn usage(name: &str) -> ExitCode {
     }
     println!("cargo xtask RECIPE\n");
     for recipe in RECIPES {
-        println!("  {:<8} {}", recipe.name, recipe.about);
+        println!("  {:<10} {}", recipe.name, recipe.about);
     }
     if asked_for_help { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }
@@ -80,12 +89,18 @@ fn lint(_: &[String]) -> Outcome {
 }
 
 fn sim(arguments: &[String]) -> Outcome {
+    simulate("no_seed_breaks_an_invariant", "ICEFOLD_SIM_SEEDS", arguments)
+}
+
+fn sim_writer(arguments: &[String]) -> Outcome {
+    simulate("no_seed_of_the_whole_writer_breaks_an_invariant", "ICEFOLD_SIM_INGEST_SEEDS", arguments)
+}
+
+fn simulate(test: &str, seeds_variable: &str, arguments: &[String]) -> Outcome {
     let mut command = test_of("simulation");
-    if let Some(seeds) = arguments.first() {
-        command.env("ICEFOLD_SIM_SEEDS", seeds);
-    }
-    if let Some(first) = arguments.get(1) {
-        command.env("ICEFOLD_SIM_FROM", first);
+    command.arg(test);
+    for (variable, value) in [seeds_variable, "ICEFOLD_SIM_FROM"].into_iter().zip(arguments) {
+        command.env(variable, value);
     }
     step("simulation", command)
 }
@@ -146,8 +161,15 @@ fn icefold(title: &str, command: &[&str], arguments: &[String]) -> Outcome {
 
 /// The cargo that runs us, at the root of the workspace.
 fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(root());
+    let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+/// A program, at the root of the workspace.
+fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root());
     // `cargo run` tells us about our own package. Build scripts that look at such variables (ring's does) would run again,
     // and with them most dependencies would be built again, each time somebody changes between `cargo` and `cargo xtask`.
     let ours = |name: &str| OWN_PACKAGE.iter().any(|prefix| name.starts_with(prefix));

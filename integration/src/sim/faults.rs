@@ -25,7 +25,7 @@ use uuid::Uuid;
 const SLOWEST_TURNS: u32 = 60;
 
 /// How likely each fault is, in percent of operations.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Rates {
     /// Answers that take long.
     pub slow: u32,

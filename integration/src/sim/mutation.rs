@@ -15,15 +15,23 @@ pub enum Mutation {
     BlindPointerSwap,
     /// A compaction does not check that the files it replaces are still live.
     SkipLivenessCheck,
+    /// A writer that is started again remembers a second of the stream.
+    ForgetOnRestart,
 }
 
 impl Mutation {
-    /// Every mutation with its name on the command line.
-    pub const ALL: [(&'static str, Mutation); 4] = [
+    /// Mutations of the protocol, with their names.
+    pub const PROTOCOL: [(&'static str, Mutation); 4] = [
         ("skip-ancestry-look-up", Mutation::SkipAncestryLookUp),
         ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
         ("blind-pointer-swap", Mutation::BlindPointerSwap),
         ("skip-liveness-check", Mutation::SkipLivenessCheck),
+    ];
+    /// Mutations that the simulation of the whole writer notices, with their names.
+    pub const INGEST: [(&'static str, Mutation); 3] = [
+        ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
+        ("blind-pointer-swap", Mutation::BlindPointerSwap),
+        ("forget-on-restart", Mutation::ForgetOnRestart),
     ];
 
     /// Returns the decision procedure under this mutation.
@@ -41,7 +49,7 @@ impl Mutation {
                 Decision::Replan { .. } => Ok(Decision::Apply { remove: still_live(intent, base), checkpoint: None }),
                 other => Ok(other),
             },
-            Some(Mutation::BlindPointerSwap) | None => resolve,
+            Some(Mutation::BlindPointerSwap | Mutation::ForgetOnRestart) | None => resolve,
         }
     }
 }

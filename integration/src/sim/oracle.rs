@@ -5,9 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use icefold_catalog::{LoadedTable, TableName, Warehouse, keys};
-use icefold_core::{Checkpoint, Invariant, Result, ShardId};
-
-use super::writer::SHARDS;
+use icefold_core::{Checkpoint, Invariant, Result};
 
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +16,24 @@ pub struct Violation {
     pub what: String,
 }
 
+/// Checks that no table goes back.
+#[derive(Debug, Default)]
+pub struct Progress(BTreeMap<TableName, Checkpoint>);
+
+impl Progress {
+    /// Takes note of a table's next version.
+    pub fn check(&mut self, name: &TableName, checkpoint: Checkpoint, at: &str) -> Option<Violation> {
+        let before = self.0.insert(name.clone(), checkpoint.clone()).unwrap_or_default();
+        let back = before.iter().find(|(shard, position)| checkpoint.next(shard) < position.next);
+        let what = back.map(|(shard, _)| format!("{at}: shard `{shard}` goes back"));
+        what.map(|what| Violation { invariant: Invariant::K3, what })
+    }
+}
+
 /// Checks versions one after another.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    last: BTreeMap<TableName, Checkpoint>,
+    progress: Progress,
     /// Content of each snapshot when it was made, for time travel (T3).
     made: BTreeMap<i64, Vec<String>>,
     /// What was found.
@@ -73,13 +85,8 @@ impl Oracle {
     }
 
     fn check_progress(&mut self, name: &TableName, checkpoint: Checkpoint, at: &str) {
-        if let Some(before) = self.last.get(name) {
-            let back = SHARDS.iter().map(|s| ShardId::new(*s)).find(|s| checkpoint.next(s) < before.next(s));
-            if let Some(shard) = back {
-                self.violation(Invariant::K3, format!("{at}: shard `{shard}` goes back"));
-            }
-        }
-        self.last.insert(name.clone(), checkpoint);
+        let violation = self.progress.check(name, checkpoint, at);
+        self.violations.extend(violation);
     }
 
     /// Checks that every snapshot that a version retains still returns what it returned when it was made.

@@ -1,14 +1,12 @@
 //! One run of the simulation: processes that die and come back, until the stream is in, then the oracle's verdict.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use icefold_catalog::{Settings, Store, Warehouse};
-use icefold_core::{Clock, Invariant};
+use icefold_catalog::Settings;
+use icefold_core::Invariant;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::faults::{Faults, FaultyPointers, FaultyStore, Rates, Service, turns};
+use super::faults::{Rates, turns};
+use super::lake::Lake;
 use super::mutation::Mutation;
 use super::oracle::{Oracle, Violation};
 use super::writer::{self, End, TABLES};
@@ -37,16 +35,6 @@ pub fn run(seed: u64, mutation: Option<Mutation>) -> Outcome {
     runtime.expect("a current-thread runtime needs nothing that could fail").block_on(World::new(seed, mutation).run())
 }
 
-/// Every process has its own clock, some of them minutes behind; a clock moves each time somebody looks.
-#[derive(Debug)]
-struct SkewedClock(AtomicI64);
-
-impl Clock for SkewedClock {
-    fn now_ms(&self) -> i64 {
-        self.0.fetch_add(7, Ordering::Relaxed)
-    }
-}
-
 /// The lives of one writer process.
 #[derive(Debug, Default)]
 struct Lives {
@@ -58,12 +46,9 @@ struct Lives {
 }
 
 struct World {
-    seed: u64,
-    mutation: Option<Mutation>,
-    rates: Rates,
-    store: Store,
-    service: Arc<Service>,
-    settings: Settings,
+    lake: Lake,
+    /// A history shorter than the lookup of a lost reply may need.
+    is_forgetful: bool,
     writers: u64,
 }
 
@@ -85,33 +70,9 @@ impl World {
         // A history shorter than the lookup of a lost reply may need is allowed: it fences, and loses nothing.
         settings.retention.newest_snapshots = if rng.random_bool(0.2) { 3 } else { 100 };
         settings.retention.hourly_for_hours = 1;
-        let service = Arc::new(Service::new(mutation == Some(Mutation::BlindPointerSwap)));
+        let is_forgetful = settings.retention.newest_snapshots < 10;
         let writers = rng.random_range(1..=3);
-        World { seed, mutation, rates, store: Store::in_memory(), service, settings, writers }
-    }
-
-    /// The warehouse as a process sees it that is started for the `life`-th time.
-    fn warehouse(&self, process: u64, life: u32) -> (Warehouse, Arc<Faults>) {
-        let seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (process << 32) ^ u64::from(life);
-        let faults = Faults::new(seed, self.rates);
-        let store = self.store.wrapped(|inner| Arc::new(FaultyStore { inner, faults: faults.clone() }));
-        let pointers = Arc::new(FaultyPointers { service: self.service.clone(), faults: faults.clone() });
-        (
-            self.assemble(store, pointers, process).with_components(faults.clone(), Mutation::resolver(self.mutation)),
-            faults,
-        )
-    }
-
-    fn assemble(&self, store: Store, pointers: Arc<FaultyPointers>, process: u64) -> Warehouse {
-        let clock = Arc::new(SkewedClock(AtomicI64::new(1_700_000_000_000 - (process as i64) * 90_000)));
-        Warehouse::from_parts(store, "memory:///w".into(), pointers, self.settings.clone(), clock)
-    }
-
-    /// The warehouse without faults, for the oracle.
-    fn truth(&self) -> Warehouse {
-        let faultless = Rates { slow: 0, storage: 0, refused: 0, lost_reply: 0, late: 0, crash_permille: 0 };
-        let pointers = FaultyPointers { service: self.service.clone(), faults: Faults::new(0, faultless) };
-        self.assemble(self.store.clone(), Arc::new(pointers), 0)
+        World { lake: Lake::new(seed, mutation, rates, settings), is_forgetful, writers }
     }
 
     async fn run(self) -> Outcome {
@@ -132,8 +93,8 @@ impl World {
     async fn writer(&self, process: u64) -> Lives {
         let mut lives = Lives::default();
         for life in 0..MAX_LIVES {
-            let (warehouse, faults) = self.warehouse(process, life);
-            let mut rng = SmallRng::seed_from_u64(self.seed ^ (process << 40) ^ u64::from(life));
+            let (warehouse, faults) = self.lake.process(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
             let end = tokio::select! {
                 biased;
                 end = writer::write(&warehouse, STREAM_LENGTH, &mut rng, &*faults) => Some(end),
@@ -144,7 +105,7 @@ impl World {
                 Some(End::Fenced { table, commit_id }) => {
                     lives.fenced += 1;
                     // What was refused may have landed late before; what is in must not be called fenced.
-                    if self.settings.retention.newest_snapshots > 10 {
+                    if !self.is_forgetful {
                         lives.refused.push((table, commit_id));
                     }
                 }
@@ -158,8 +119,8 @@ impl World {
     /// Compacts now and then, for as long as the writers run.
     async fn compactor(&self, process: u64) {
         for life in 0.. {
-            let (warehouse, faults) = self.warehouse(process, life);
-            let mut rng = SmallRng::seed_from_u64(self.seed ^ (process << 40) ^ u64::from(life));
+            let (warehouse, faults) = self.lake.process(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
             turns(rng.random_range(10..120)).await;
             let kind = TABLES[rng.random_range(0..TABLES.len())];
             tokio::select! {
@@ -173,8 +134,8 @@ impl World {
 
     async fn verdict(self, ends: Vec<Lives>) -> Outcome {
         let mut oracle = Oracle::default();
-        let truth = self.truth();
-        let versions = self.service.versions();
+        let truth = self.lake.truth();
+        let versions = self.lake.service.versions();
         for (name, location) in &versions {
             if let Err(e) = oracle.check(&truth, name, location).await {
                 oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("{location}: {e:?}") });

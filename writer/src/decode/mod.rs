@@ -12,6 +12,7 @@
 //! * `event`, `fields`, `contract`, `times`: what the built-in contract makes of them.
 //! * `tape`, `promise`: what is inside of bodies, and what data contracts say of it.
 //! * `rows`, `columns`, `event_columns`: Arrow.
+//! * `laws` (feature `laws`): what holds for every input, for property tests and the fuzzer.
 //!
 //! A row is a function of its chunk and the settings and of nothing else: no clock, no chance, no earlier chunk. Each
 //! event makes exactly one row of `raw_events` and one of either `events` or `quarantine` (invariant W2). A malformed
@@ -25,6 +26,8 @@ mod contract;
 mod event;
 mod event_columns;
 mod fields;
+#[cfg(any(test, feature = "laws"))]
+pub mod laws;
 mod log_line;
 mod promise;
 mod promoted;

@@ -60,9 +60,11 @@ impl Feeds {
 
 async fn read(mut source: Box<dyn Source>, floor: &Floor, mut is_broken: watch::Receiver<bool>) -> Result<(), Error> {
     loop {
+        // In a fixed order, so that a run follows from its input.
         let next = tokio::select! {
-            next = source.next() => next?,
+            biased;
             _ = is_broken.wait_for(|broken| *broken) => return Ok(()),
+            next = source.next() => next?,
         };
         let Some(chunk) = next else { return Ok(()) };
         // Closed permits mean that the run has failed.

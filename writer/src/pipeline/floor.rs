@@ -1,4 +1,4 @@
-//! Where the worker threads meet: everything that they share, and what one of them does with a piece of work.
+//! Where the workers meet: everything that they share, and what one of them does with a piece of work.
 //!
 //! Locks are taken in the order judge, batcher, queue, and never across a decode, an encode or a
 //! copy, but for the few rows of late events.
@@ -18,6 +18,7 @@ use super::judge::{Decoded, Judge};
 use super::queue::{Job, WorkQueue};
 use super::resume::Place;
 use super::stages::{Stage, Stages};
+use super::workers::Rest;
 use super::{Decode, route};
 use crate::chunk::Chunk;
 use crate::enrich::{Enricher, Enrichment};
@@ -25,7 +26,7 @@ use crate::fold::Keys;
 use crate::metrics::IngestProgress;
 use crate::settings::Settings;
 
-/// Shared by the worker threads, the feeds and the run itself.
+/// Shared by the workers, the feeds and the run itself.
 pub(super) struct Floor {
     pub(super) queue: Arc<WorkQueue>,
     judge: Mutex<Judge>,
@@ -66,9 +67,12 @@ impl Floor {
     }
 
     /// Works until the queue is closed.
-    pub(super) fn work(&self, mut decoder: Box<dyn Decode>) {
+    pub(super) async fn work(&self, mut decoder: Box<dyn Decode>, rest: Option<&Rest>) {
         let mut enricher = self.enrichment.enricher();
-        while let Some(job) = self.queue.take() {
+        while let Some(job) = self.queue.take().await {
+            for _ in 0..rest.map_or(0, |turns| turns()) {
+                tokio::task::yield_now().await;
+            }
             if let Err(error) = self.perform(job, decoder.as_mut(), &mut enricher) {
                 self.fail(error);
             }

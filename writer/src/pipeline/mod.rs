@@ -67,6 +67,8 @@ use resume::Standing;
 pub(crate) use resume::{TABLES, index_of};
 use workers::Workers;
 
+pub use workers::{Crew, Rest};
+
 /// Turns chunks into rows; each worker thread has its own.
 pub trait Decode: Send {
     /// Decodes a chunk. What is malformed becomes a row of `quarantine`, not an error.
@@ -121,6 +123,7 @@ pub struct Ingest {
     warehouse: Warehouse,
     progress: watch::Sender<IngestProgress>,
     fail_points: FailPoints,
+    crew: Crew,
 }
 
 impl Ingest {
@@ -148,6 +151,7 @@ impl Ingest {
             enrichment: Enrichment::default(),
             progress: watch::Sender::default(),
             fail_points: FailPoints::default(),
+            crew: Crew::default(),
         })
     }
 
@@ -198,6 +202,13 @@ impl Ingest {
         self
     }
 
+    /// Sets who decodes and encodes. Default: threads.
+    #[must_use]
+    pub fn crew(mut self, crew: Crew) -> Self {
+        self.crew = crew;
+        self
+    }
+
     /// Puts something between the writer and the warehouse, for tests and simulation.
     #[must_use]
     pub fn destination(mut self, destination: Arc<dyn Destination>) -> Self {
@@ -226,7 +237,8 @@ impl Ingest {
         let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);
         let floor = Arc::new(floor);
         let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
-        let workers = Workers::start(self.settings.workers(), &floor, &make_decoder)?;
+        let publisher = publisher.crew(self.crew.clone());
+        let workers = Workers::start(&self.crew, self.settings.workers(), &floor, &make_decoder)?;
         let mut feeds = Feeds::start(self.sources, &floor);
         let mut run = Run {
             floor,
@@ -333,9 +345,10 @@ impl Run {
             }
             let due = self.floor.due_at();
             tokio::select! {
+                biased;
                 Some(batch) = self.sealed.recv() => self.publish(batch).await?,
-                () = self.floor.changed.notified() => {}
                 () = sleep_until(due) => self.floor.settle(),
+                () = self.floor.changed.notified() => {}
             }
         }
     }

@@ -1,7 +1,10 @@
-//! What the worker threads have to do: row groups to encode first (they hold the most memory), then chunks to decode.
+//! What the workers have to do: row groups to encode first (they hold the most memory), then chunks to decode.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use super::encoding::RowGroupJob;
 use super::epoch::Epoch;
@@ -14,12 +17,19 @@ pub(super) enum Job {
     Decode { ticket: u64, chunk: Chunk, epoch: Arc<Epoch> },
 }
 
-/// Work for the threads. Its length is bounded from outside: chunks by the permits of the feed, row groups because
+/// What a worker finds.
+enum Look {
+    Job(Job),
+    Nothing,
+    Closed,
+}
+
+/// Work for the workers. Its length is bounded from outside: chunks by the permits of the feed, row groups because
 /// no chunk is handed out while one waits.
 #[derive(Debug)]
 pub(super) struct WorkQueue {
     state: Mutex<State>,
-    ready: Condvar,
+    ready: Notify,
 }
 
 #[derive(Debug)]
@@ -37,7 +47,7 @@ impl WorkQueue {
     pub(super) fn new(epoch: Arc<Epoch>) -> Self {
         let (row_groups, chunks) = (VecDeque::new(), VecDeque::new());
         let state = State { epoch, row_groups, chunks, tickets: 0, paused: false, closed: false };
-        WorkQueue { state: Mutex::new(state), ready: Condvar::new() }
+        WorkQueue { state: Mutex::new(state), ready: Notify::new() }
     }
 
     /// Begins another epoch with the next chunk.
@@ -46,21 +56,30 @@ impl WorkQueue {
     }
 
     /// Waits for work; `None` once the queue is closed.
-    pub(super) fn take(&self) -> Option<Job> {
-        let mut state = self.lock();
+    pub(super) async fn take(&self) -> Option<Job> {
         loop {
-            if state.closed {
-                return None;
+            // In line before the look, so that nothing that is added after it goes unheard.
+            let mut ready = pin!(self.ready.notified());
+            ready.as_mut().enable();
+            match self.look() {
+                Look::Job(job) => return Some(job),
+                Look::Closed => return None,
+                Look::Nothing => ready.await,
             }
-            if let Some(job) = state.row_groups.pop_front() {
-                return Some(Job::Encode(job));
-            }
-            if !state.paused
-                && let Some((ticket, chunk, epoch)) = state.chunks.pop_front()
-            {
-                return Some(Job::Decode { ticket, chunk, epoch });
-            }
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn look(&self) -> Look {
+        let mut state = self.lock();
+        if state.closed {
+            return Look::Closed;
+        }
+        if let Some(job) = state.row_groups.pop_front() {
+            return Look::Job(Job::Encode(job));
+        }
+        match if state.paused { None } else { state.chunks.pop_front() } {
+            Some((ticket, chunk, epoch)) => Look::Job(Job::Decode { ticket, chunk, epoch }),
+            None => Look::Nothing,
         }
     }
 
@@ -88,7 +107,7 @@ impl WorkQueue {
     pub(super) fn set_paused(&self, paused: bool) {
         let mut state = self.lock();
         if state.paused && !paused {
-            self.ready.notify_all();
+            self.ready.notify_waiters();
         }
         state.paused = paused;
     }
@@ -99,7 +118,7 @@ impl WorkQueue {
         state.closed = true;
         state.row_groups.clear();
         state.chunks.clear();
-        self.ready.notify_all();
+        self.ready.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

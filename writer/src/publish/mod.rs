@@ -26,7 +26,7 @@ use retry::Patience;
 
 use crate::encode::TableEncoder;
 use crate::failpoint::{self, FailPoints};
-use crate::pipeline::{SealedBatch, TABLES};
+use crate::pipeline::{Crew, SealedBatch, TABLES};
 use crate::settings::Settings;
 
 /// A table as this run knows it: the version and the checkpoint after its last commit.
@@ -54,6 +54,7 @@ pub(crate) struct Publisher {
     concurrent_uploads: usize,
     patience: Patience,
     fail_points: FailPoints,
+    crew: Crew,
 }
 
 impl Publisher {
@@ -69,9 +70,15 @@ impl Publisher {
             tables,
             contract,
             concurrent_uploads: settings.concurrent_uploads,
-            patience: Patience::new(settings.retry_time()),
+            patience: Patience::new(settings.retry_time(), settings.retry_pause()),
             fail_points,
+            crew: Crew::default(),
         }
+    }
+
+    /// Sets who closes files.
+    pub(crate) fn crew(self, crew: Crew) -> Self {
+        Publisher { crew, ..self }
     }
 
     pub(crate) fn tables(&self) -> &[TableState; TABLES] {
@@ -98,7 +105,7 @@ impl Publisher {
     /// [`ErrorKind::Fenced`] when another writer was there first; whatever storage and catalog still answer when
     /// patience ends. The tables that were committed before the error stay so.
     pub(crate) async fn publish(&mut self, batch: SealedBatch) -> Result<Published> {
-        let (plans, uploads) = plan::plan(&self.tables, batch, &self.contract).await?;
+        let (plans, uploads) = plan::plan(&self.tables, batch, &self.contract, &self.crew).await?;
         let announcements = self.announce(&plans).await?;
         self.fail_points.pass(failpoint::AFTER_ANNOUNCE);
         self.upload(uploads).await?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use icefold_catalog::{Intent, keys};
-use icefold_core::{Delta, Error, Result};
+use icefold_core::{Delta, Result};
 use uuid::Uuid;
 
 use super::TableState;
 use crate::encode::{EncodedFile, EncodedRowGroup, partition};
-use crate::pipeline::{BatchSummary, SealedBatch, TABLES};
+use crate::pipeline::{BatchSummary, Crew, SealedBatch, TABLES};
 
 /// Key of a snapshot summary: the contract and version that decided about the rows.
 pub(crate) const CONTRACT: &str = "icefold.contract";
@@ -40,6 +40,7 @@ pub(super) async fn plan(
     tables: &[TableState; TABLES],
     mut batch: SealedBatch,
     contract: &str,
+    crew: &Crew,
 ) -> Result<(Vec<Plan>, Vec<Upload>)> {
     let summary = Arc::new(batch.summary);
     let mut planned = Vec::new();
@@ -53,17 +54,16 @@ pub(super) async fn plan(
         // The batch may have been encoded before the table got its newest columns.
         let state = TableState { encoder: batch.epoch.encoders[table].clone(), ..state.clone() };
         let (summary, contract, epoch) = (summary.clone(), contract.to_owned(), batch.epoch.clone());
-        planned.push(tokio::task::spawn_blocking(move || {
+        planned.push(crew.compute(move || {
             let (mut plan, uploads) = plan_table(table, &state, delta, files, &summary, &contract)?;
             if let Some(uri) = epoch.contracts.as_ref().and_then(|active| active.uri.clone()) {
                 plan.intent.summary.insert(keys::CONTRACTS.to_owned(), uri);
             }
-            Ok::<_, Error>((plan, uploads))
+            Ok((plan, uploads))
         }));
     }
     let (mut plans, mut uploads) = (Vec::new(), Vec::new());
-    for planned in planned {
-        let (plan, mut files) = planned.await.map_err(|e| Error::bug("planning a batch panicked").because(e))??;
+    for (plan, mut files) in futures::future::try_join_all(planned).await? {
         plans.push(plan);
         uploads.append(&mut files);
     }

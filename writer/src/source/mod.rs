@@ -70,6 +70,8 @@ pub use stream::StreamSource;
 /// - The same content gives the same record at the same offset, however it is cut into chunks and wherever the source
 ///   was opened.
 /// - Opened at a position, it continues there or fails; it never continues in content that is not the one it had read.
+/// - The place of a chunk in the order of the run is settled when its source is asked for the next one, not earlier: a
+///   source that is to be read after another one waits for that.
 /// - What it holds in memory is bounded by its settings, not by the length of a record, a file or a listing.
 #[async_trait]
 pub trait Source: Send {

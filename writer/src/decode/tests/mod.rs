@@ -3,7 +3,8 @@
 mod batches;
 mod combined;
 mod contract;
-mod laws;
+mod sampled;
+mod seeds;
 mod time;
 mod unreadable;
 
@@ -12,11 +13,12 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt32Typ
 use arrow::util::display::array_value_to_string;
 use icefold_core::{Offset, ShardId, ShardPosition};
 
+use super::laws::{ARRIVAL_MICROS, bytes_at};
 use super::*;
 use crate::chunk::Oversized;
 
 /// 2026-11-22T12:00:00Z.
-pub(super) const NOON: i64 = 1_795_348_800_000_000;
+pub(super) const NOON: i64 = ARRIVAL_MICROS;
 const SECOND: i64 = 1_000_000;
 
 pub(super) fn chunk(bytes: impl AsRef<[u8]>) -> Chunk {
@@ -35,29 +37,16 @@ pub(super) fn chunk(bytes: impl AsRef<[u8]>) -> Chunk {
 }
 
 pub(super) fn decoded(bytes: impl AsRef<[u8]>) -> DecodedChunk {
-    let decoded = decode(&chunk(bytes), &DecodeSettings::default(), InputFormat::Segment).expect("decodes");
-    assert_eq!(decoded.raw.num_rows(), decoded.events.num_rows() + decoded.quarantine.num_rows(), "W2");
-    assert_eq!(decoded.events.num_rows(), decoded.message_hashes.len());
-    [&decoded.raw, &decoded.events, &decoded.quarantine].into_iter().for_each(check_text);
+    let decoded = decode(&chunk(&bytes), &DecodeSettings::default(), InputFormat::Segment).expect("decodes");
+    laws::check_rows(&decoded);
+    laws::check_lines_are_kept(bytes.as_ref(), &decoded.raw);
     decoded
-}
-
-/// Checks that text columns, which hold bytes in memory, hold UTF-8.
-fn check_text(rows: &RecordBatch) {
-    for field in rows.schema().fields().iter().filter(|field| !["payload", "batch_envelope"].contains(&&**field.name()))
-    {
-        for row in 0..rows.num_rows() {
-            if let Some(text) = bytes(rows, field.name(), row) {
-                assert!(std::str::from_utf8(text).is_ok(), "{}: {text:?}", field.name());
-            }
-        }
-    }
 }
 
 /// Returns the value of a column as text, `None` for null.
 pub(super) fn value(rows: &RecordBatch, column: &str, row: usize) -> Option<String> {
     let array = rows.column_by_name(column).unwrap_or_else(|| panic!("column {column}"));
-    match bytes(rows, column, row) {
+    match bytes_at(rows, column, row) {
         Some(bytes) if ["payload", "batch_envelope"].contains(&column) => {
             Some(String::from_utf8_lossy(bytes).into_owned())
         }
@@ -65,19 +54,6 @@ pub(super) fn value(rows: &RecordBatch, column: &str, row: usize) -> Option<Stri
         None if array.is_null(row) => None,
         None => Some(array_value_to_string(array, row).expect("printable")),
     }
-}
-
-/// Returns the value of a column of text or bytes, `None` for null and for other columns.
-pub(super) fn bytes<'a>(rows: &'a RecordBatch, column: &str, row: usize) -> Option<&'a [u8]> {
-    let array = rows.column_by_name(column).unwrap_or_else(|| panic!("column {column}"));
-    if array.is_null(row) {
-        return None;
-    }
-    array
-        .as_binary_opt::<i32>()
-        .map(|bytes| bytes.value(row))
-        .or_else(|| array.as_binary_opt::<i64>().map(|bytes| bytes.value(row)))
-        .or_else(|| array.as_binary_view_opt().map(|bytes| bytes.value(row)))
 }
 
 fn micros(rows: &RecordBatch, column: &str, row: usize) -> i64 {
@@ -130,7 +106,7 @@ fn refused(bytes: impl AsRef<[u8]>) -> String {
         String::from_utf8_lossy(bytes)
     );
     for rows in [&decoded.raw, &decoded.quarantine] {
-        assert_eq!(self::bytes(rows, "payload", 0), Some(bytes), "payload is kept whole");
+        assert_eq!(bytes_at(rows, "payload", 0), Some(bytes), "payload is kept whole");
     }
     told(&decoded.quarantine, 0)
 }

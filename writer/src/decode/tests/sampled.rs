@@ -1,14 +1,14 @@
-//! Laws that hold for every input, sampled.
+//! The laws of the decoder, sampled.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
 use super::super::*;
-use super::{bytes, chunk, decoded, value};
+use super::seeds::laws;
+use super::{bytes_at, chunk, decoded, value};
 
 /// Any JSON value of moderate size.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -80,50 +80,7 @@ fn byte() -> impl Strategy<Value = u8> {
 }
 
 fn payload(rows: &RecordBatch, row: usize) -> &[u8] {
-    bytes(rows, "payload", row).expect("payload")
-}
-
-/// Checks that the raw rows hold every line: whole, or cut into its events.
-fn check_lines_are_kept(bytes: &[u8], raw: &RecordBatch) {
-    let offsets = raw.column_by_name("source_offset").expect("column").as_primitive::<Int64Type>();
-    let envelopes = raw.column_by_name("batch_envelope").expect("column").as_binary::<i64>();
-    let (mut at, mut row) = (0, 0);
-    for line in bytes.split(|b| *b == b'\n') {
-        let record = line.strip_suffix(b"\r").unwrap_or(line);
-        let rows = offsets.values()[row..].iter().take_while(|offset| **offset == at as i64).count();
-        let text = if at == 0 { record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record) } else { record };
-        let blank = text.iter().all(|b| b" \t\r".contains(b));
-        assert_eq!(rows == 0, blank, "{}", String::from_utf8_lossy(line));
-        if rows > 0 && envelopes.is_null(row) {
-            assert_eq!((rows, payload(raw, row)), (1, record));
-        } else {
-            let mut rest = record;
-            for row in row..row + rows {
-                let event = payload(raw, row);
-                let place = rest.windows(event.len().max(1)).position(|w| event.is_empty() || w == event);
-                rest = &rest[place.expect("the events of a batch stand in order in its record") + event.len()..];
-                assert_eq!(
-                    value(raw, "sub_offset", row),
-                    Some((row - offsets.values().partition_point(|o| *o < at as i64)).to_string())
-                );
-            }
-        }
-        row += rows;
-        at += line.len() + 1;
-    }
-    assert_eq!(row, raw.num_rows());
-}
-
-/// Checks that columns of JSON hold JSON objects.
-fn check_json_columns(events: &RecordBatch) {
-    for column in ["properties", "traits", "context", "extra"] {
-        for row in 0..events.num_rows() {
-            if let Some(text) = value(events, column, row) {
-                let json: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{column}: {e}: {text}"));
-                assert!(json.is_object(), "{column}: {text}");
-            }
-        }
-    }
+    bytes_at(rows, "payload", row).expect("payload")
 }
 
 const TABLES: [fn(&DecodedChunk) -> &RecordBatch; 3] = [|d| &d.raw, |d| &d.events, |d| &d.quarantine];
@@ -133,8 +90,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_accounted_for(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let decoded = decoded(&bytes);
-        check_lines_are_kept(&bytes, &decoded.raw);
+        laws().check_segment(&bytes);
     }
 
     #[test]
@@ -148,16 +104,13 @@ proptest! {
     fn any_lines_are_accounted_for(lines in prop::collection::vec(line(), 0..8), end in any::<bool>()) {
         let mut bytes = lines.join(&b'\n');
         bytes.extend(end.then_some(b'\n'));
-        let decoded = decoded(&bytes);
-        check_lines_are_kept(&bytes, &decoded.raw);
-        check_json_columns(&decoded.events);
+        laws().check_segment(&bytes);
     }
 
     #[test]
     fn valid_events_are_accepted_as_they_are(event in valid_event()) {
         let decoded = decoded(event.to_string());
         prop_assert_eq!(decoded.events.num_rows(), 1);
-        check_json_columns(&decoded.events);
         let text = |column| value(&decoded.events, column, 0);
         prop_assert_eq!(text("message_id"), event["messageId"].as_str().map(str::to_owned));
         prop_assert_eq!(text("anonymous_id"), event["anonymousId"].as_str().map(str::to_owned));
@@ -179,7 +132,6 @@ proptest! {
             true => [first.as_slice(), &changed, last].join(&b' '),
         };
         let decoded = decoded(&bytes);
-        check_json_columns(&decoded.events);
         if batch {
             // Three events on one line are one bad record, however they are changed.
             prop_assert_eq!(decoded.quarantine.num_rows(), 1);

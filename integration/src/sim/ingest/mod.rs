@@ -1,0 +1,17 @@
+//! Simulation of the whole writer from one seed: the real pipeline, with its folds, on a stream of events.
+//!
+//! Where the simulation of the protocol reduces the writer to numbers in files, this one runs it: sources, decoder, workers,
+//! deduplication, sessions, identities, Parquet, commits of four tables. Workers are tasks that rest at random, so that
+//! chunks are finished in any order; processes die, are fenced by one another, and rebuild their state from the tables.
+//!
+//! The oracle is a run without faults that reads the same stream in one go. Every version that any table ever had must hold
+//! exactly the rows that the undisturbed run has before its checkpoint, each column alike.
+//!
+//! * [`stream`]: devices that visit, return, try again, identify themselves and move to other shards. * [`content`]: rows of
+//!   tables, as text. * [`world`]: one run.
+
+pub mod content;
+pub mod stream;
+pub mod world;
+
+pub use world::run;

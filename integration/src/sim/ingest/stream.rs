@@ -1,0 +1,297 @@
+//! The stream: lines of events in shards, made from a seed, and a source that hands them over.
+//!
+//! As in Kinesis a device has one shard at a time. In mid-stream shards may be split or merged: a child is read after its
+//! parents. What a device says twice it may say once on each side of that.
+//!
+//! What becomes of an event that has come through two shards is settled only if these are read close enough together
+//! (`writer/src/dedup/mod.rs`). So no shard is read further ahead of another than the *slack*, and nothing is repeated
+//! through another shard about a window later.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use icefold_core::timestamp::format_iso;
+use icefold_core::{Offset, Result, ShardId, ShardPosition};
+use icefold_writer::Chunk;
+use icefold_writer::source::Source;
+use rand::Rng;
+use rand::rngs::SmallRng;
+use tokio::sync::Notify;
+
+/// Events of a stream.
+const EVENTS: u32 = 120;
+/// 2026-11-22T12:00:00Z.
+const NOON_MS: i64 = 1_795_348_800_000;
+const MINUTE_MS: i64 = 60_000;
+/// Name of the one segment of each shard.
+const SEGMENT: &str = "lines";
+
+/// How far apart shards may be read, and what is remembered, in milliseconds of arrival time.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Length of the hot window.
+    pub window_ms: i64,
+    /// How far one shard may be ahead of another.
+    pub slack_ms: i64,
+}
+
+/// The lines of every shard.
+#[derive(Debug)]
+pub struct Stream {
+    shards: Vec<Shard>,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone)]
+struct Shard {
+    id: ShardId,
+    text: Arc<str>,
+    /// Arrivals of the lines, by the byte at which a line begins.
+    arrivals: BTreeMap<usize, i64>,
+    /// Shards that are read to their end before this one, by number.
+    parents: Vec<usize>,
+}
+
+/// How shards are divided anew in mid-stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reshard {
+    Never,
+    /// The first shard becomes two.
+    Split,
+    /// Both shards become one.
+    Merge,
+}
+
+impl Stream {
+    /// Makes a stream.
+    pub fn of(rng: &mut SmallRng, limits: Limits) -> Self {
+        let mut stream = Stream { shards: Vec::new(), limits };
+        for name in ["left", "right"] {
+            stream.add(name, Vec::new());
+        }
+        let reshard = [Reshard::Never, Reshard::Split, Reshard::Merge][rng.random_range(0..3)];
+        match reshard {
+            Reshard::Never => {}
+            Reshard::Split => {
+                stream.add("left-even", vec![0]);
+                stream.add("left-odd", vec![0]);
+            }
+            Reshard::Merge => stream.add("both", vec![0, 1]),
+        }
+        let mut texts = vec![String::new(); stream.shards.len()];
+        let mut teller = Teller::new(rng, limits);
+        for number in 0..EVENTS {
+            let moved = number >= EVENTS / 2;
+            if number == EVENTS / 2 {
+                teller.moved_at_ms = teller.now_ms;
+            }
+            let (device, line) = teller.line(rng);
+            let shard = match (reshard, moved, device % 2) {
+                (Reshard::Split, true, 0) => 2 + device / 2 % 2,
+                (Reshard::Merge, true, _) => 2,
+                (_, _, side) => side,
+            };
+            stream.shards[shard].arrivals.insert(texts[shard].len(), teller.now_ms);
+            texts[shard].push_str(&line);
+        }
+        for (shard, text) in stream.shards.iter_mut().zip(texts) {
+            shard.text = text.into();
+        }
+        stream
+    }
+
+    fn add(&mut self, name: &str, parents: Vec<usize>) {
+        self.shards.push(Shard { id: ShardId::new(name), text: "".into(), arrivals: BTreeMap::new(), parents });
+    }
+
+    /// Opens every shard where `position` says; `lines` says how many of them the next chunk holds at most.
+    pub fn open(&self, position: impl Fn(&ShardId) -> Option<ShardPosition>, lines: &Lines) -> Vec<Box<dyn Source>> {
+        let starts: Vec<_> = self
+            .shards
+            .iter()
+            .map(|shard| position(&shard.id).map_or_else(Offset::start, |position| position.next))
+            .collect();
+        let next = self.shards.iter().zip(&starts).map(|(shard, start)| shard.arrival(start.position)).collect();
+        let pace = Arc::new(Pace { next: Mutex::new(next), moved: Notify::new() });
+        let open = |(number, (shard, next)): (usize, (&Shard, Offset))| -> Box<dyn Source> {
+            Box::new(LineSource {
+                shard: shard.clone(),
+                number,
+                next,
+                lines: lines.clone(),
+                slack_ms: self.limits.slack_ms,
+                pace: pace.clone(),
+            })
+        };
+        self.shards.iter().zip(starts).enumerate().map(open).collect()
+    }
+}
+
+impl Shard {
+    /// When the line at a byte arrives; [`NOTHING_LEFT`] at the end.
+    fn arrival(&self, byte: u64) -> i64 {
+        self.arrivals.get(&(byte as usize)).copied().unwrap_or(NOTHING_LEFT)
+    }
+}
+
+/// Says how many lines a chunk holds at most.
+pub type Lines = Arc<dyn Fn() -> usize + Send + Sync>;
+
+/// Arrival of the line after the last one.
+const NOTHING_LEFT: i64 = i64::MAX;
+
+struct LineSource {
+    shard: Shard,
+    number: usize,
+    next: Offset,
+    lines: Lines,
+    slack_ms: i64,
+    pace: Arc<Pace>,
+}
+
+impl LineSource {
+    /// Waits for the parents, and for shards that are behind; returns until which arrival lines may be handed over.
+    async fn turn(&self) -> i64 {
+        loop {
+            let mut moved = pin!(self.pace.moved.notified());
+            moved.as_mut().enable();
+            let (floor, own, after_parents) = {
+                let next = self.pace.lock();
+                let after_parents = self.shard.parents.iter().all(|parent| next[*parent] == NOTHING_LEFT);
+                (next.iter().copied().min().unwrap_or(NOTHING_LEFT), next[self.number], after_parents)
+            };
+            let until = floor.saturating_add(self.slack_ms);
+            if own == NOTHING_LEFT || after_parents && own <= until {
+                return until;
+            }
+            moved.await;
+        }
+    }
+}
+
+/// When the next line of each shard arrives. A watch channel of tokio wakes who waits in an order by chance.
+struct Pace {
+    next: Mutex<Vec<i64>>,
+    moved: Notify,
+}
+
+impl Pace {
+    fn lock(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for LineSource {
+    fn shard(&self) -> &ShardId {
+        &self.shard.id
+    }
+
+    async fn next(&mut self) -> Result<Option<Chunk>> {
+        // Only who asks for the next chunk has passed on the last one.
+        let arrival = self.shard.arrival(self.next.position);
+        self.pace.lock()[self.number] = arrival;
+        self.pace.moved.notify_waiters();
+        let until = self.turn().await;
+        let start = self.next.position as usize;
+        let lines = self.shard.arrivals.range(start..).take((self.lines)()).take_while(|(_, at)| **at <= until).count();
+        if lines == 0 {
+            return Ok(None);
+        }
+        let end = self.shard.arrivals.range(start..).nth(lines).map_or(self.shard.text.len(), |(byte, _)| *byte);
+        let behind = Offset::new(SEGMENT, end as u64);
+        Ok(Some(Chunk {
+            shard: self.shard.id.clone(),
+            segment: SEGMENT.into(),
+            start: start as u64,
+            bytes: self.shard.text.as_bytes()[start..end].to_vec().into(),
+            source_time_micros: NOON_MS * 1_000,
+            oversized: None,
+            from: std::mem::replace(&mut self.next, behind.clone()),
+            to: ShardPosition::at(behind),
+        }))
+    }
+}
+
+/// Tells what devices do, one event after the other.
+struct Teller {
+    now_ms: i64,
+    /// When devices were given to other shards.
+    moved_at_ms: i64,
+    limits: Limits,
+    devices: usize,
+    told: u32,
+    /// What each device has said, to be said again.
+    said: Vec<Vec<Said>>,
+}
+
+/// An event but for its arrival.
+#[derive(Debug, Clone)]
+struct Said {
+    at_ms: i64,
+    arrivals_ms: Vec<i64>,
+    body: String,
+}
+
+impl Teller {
+    fn new(rng: &mut SmallRng, limits: Limits) -> Self {
+        let devices = rng.random_range(3..=8);
+        Teller { now_ms: NOON_MS, moved_at_ms: NOON_MS, limits, devices, told: 0, said: vec![Vec::new(); devices] }
+    }
+
+    /// Returns the next line and the device that it comes from.
+    fn line(&mut self, rng: &mut SmallRng) -> (usize, String) {
+        // Most steps are short, some longer than a session's gap, a few longer than the hot window.
+        let step = match rng.random_range(0..20) {
+            0 => rng.random_range(60..200),
+            1..=4 => rng.random_range(20..50),
+            _ => rng.random_range(0..8),
+        };
+        self.now_ms += step * MINUTE_MS + rng.random_range(0..MINUTE_MS);
+        let device = rng.random_range(0..self.devices);
+        if rng.random_range(0..20) == 0 {
+            return (device, "{\"type\":\"track\",\"messageId\":\n".to_owned());
+        }
+        let again = (rng.random_range(0..6) == 0).then(|| self.repeat(device, rng)).flatten();
+        let said = again.unwrap_or_else(|| self.say(device, rng));
+        let (at, arrival) = (format_iso(said.at_ms * 1_000), format_iso(self.now_ms * 1_000));
+        (device, format!("{{{},\"timestamp\":\"{at}\",\"receivedAt\":\"{arrival}\"}}\n", said.body))
+    }
+
+    /// Says something again, if there is something that may be.
+    fn repeat(&mut self, device: usize, rng: &mut SmallRng) -> Option<Said> {
+        let number = rng.random_range(0..self.said[device].len().max(1));
+        let (now, moved_at, Limits { window_ms, slack_ms }) = (self.now_ms, self.moved_at_ms, self.limits);
+        let said = self.said[device].get_mut(number)?;
+        let is_settled = |arrival: &i64| *arrival > moved_at || (now - arrival - window_ms).abs() > slack_ms;
+        if !said.arrivals_ms.iter().all(is_settled) {
+            return None;
+        }
+        said.arrivals_ms.push(now);
+        Some(said.clone())
+    }
+
+    fn say(&mut self, device: usize, rng: &mut SmallRng) -> Said {
+        self.told += 1;
+        let late = if rng.random_range(0..6) == 0 { rng.random_range(0..240) } else { 0 };
+        let person = rng.random_range(0..self.devices);
+        // Some events know a person and no device.
+        let is_known = rng.random_range(0..12) > 0;
+        let who = if is_known { format!("\"anonymousId\":\"d{device}\"") } else { format!("\"userId\":\"u{device}\"") };
+        let what = match rng.random_range(0..10) {
+            0 | 1 if is_known => format!("\"type\":\"identify\",\"userId\":\"u{person}\""),
+            2 if is_known => {
+                format!("\"type\":\"alias\",\"userId\":\"u{person}\",\"previousId\":\"d{device}-before\"")
+            }
+            3 => format!("\"type\":\"page\",\"context\":{{\"campaign\":{{\"name\":\"c{}\"}}}}", person % 2),
+            4 if is_known => format!("\"type\":\"track\",\"event\":\"Bought\",\"userId\":\"u{person}\""),
+            _ => "\"type\":\"screen\",\"name\":\"Home\"".to_owned(),
+        };
+        let body = format!("\"messageId\":\"m{}\",{who},{what}", self.told);
+        let said = Said { at_ms: self.now_ms - late * MINUTE_MS, arrivals_ms: vec![self.now_ms], body };
+        self.said[device].push(said.clone());
+        said
+    }
+}
