@@ -64,6 +64,12 @@ impl<'a> Input<'a> {
         scanner
     }
 
+    /// Returns where the text of the record at `start` begins: behind the byte order mark that a file may have.
+    pub(super) fn text_start(&self, start: usize) -> usize {
+        let is_first = self.start == 0 && start == 0;
+        if is_first && self.bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { start }
+    }
+
     /// Returns where the line ends that `at` stands in.
     pub(super) fn line_end(&self, at: usize) -> usize {
         find_byte(self.bytes, at, b'\n').unwrap_or(self.bytes.len())
@@ -128,10 +134,7 @@ impl SegmentReader {
 
     /// Reads the record at `start`; returns where its line ends.
     fn record(&mut self, input: &Input<'_>, start: usize, rows: &mut Rows) -> usize {
-        let mut scanner = input.scanner(start);
-        if input.start == 0 && start == 0 && input.bytes.starts_with(BYTE_ORDER_MARK) {
-            scanner.at = BYTE_ORDER_MARK.len();
-        }
+        let mut scanner = input.scanner(input.text_start(start));
         if scanner.at_end() {
             return scanner.at;
         }

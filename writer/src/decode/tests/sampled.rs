@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
 use super::super::*;
-use super::seeds::laws;
+use super::seeds::{KNOWN, change, events, laws, places};
 use super::{bytes_at, chunk, decoded, value};
 
 /// Any JSON value of moderate size.
@@ -83,10 +83,19 @@ fn payload(rows: &RecordBatch, row: usize) -> &[u8] {
     bytes_at(rows, "payload", row).expect("payload")
 }
 
+/// Something else for a place in an event; `None` takes the place away.
+fn replacement() -> impl Strategy<Value = Option<Value>> {
+    prop_oneof![
+        1 => Just(None),
+        8 => select(KNOWN.to_vec()).prop_map(|json| Some(serde_json::from_str(json).expect("JSON"))),
+        2 => any_json().prop_map(Some),
+    ]
+}
+
 const TABLES: [fn(&DecodedChunk) -> &RecordBatch; 3] = [|d| &d.raw, |d| &d.events, |d| &d.quarantine];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn any_bytes_are_accounted_for(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -105,6 +114,18 @@ proptest! {
         let mut bytes = lines.join(&b'\n');
         bytes.extend(end.then_some(b'\n'));
         laws().check_segment(&bytes);
+    }
+
+    #[test]
+    fn events_with_other_values_keep_the_laws(
+        event in select(events()), changes in prop::collection::vec((any::<Index>(), replacement()), 1..4),
+    ) {
+        let mut event = event;
+        for (place, with) in changes {
+            let places = places(&event);
+            change(&mut event, &places[place.index(places.len())], with);
+        }
+        laws().check_segment(event.to_string().as_bytes());
     }
 
     #[test]
