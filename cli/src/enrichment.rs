@@ -6,18 +6,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
-use icefold_catalog::store::{local_path, open_root};
+use icefold_catalog::store::local_path;
 use icefold_catalog::{Settings as CatalogSettings, Warehouse};
 use icefold_core::{Error, Result};
 use icefold_writer::enrich::device::DeviceSource;
 use icefold_writer::enrich::geo::GeoDatabase;
 use icefold_writer::enrich::reference::{REFERENCE_COLUMNS, Reference, ReferenceBuilder};
-use icefold_writer::enrich::settings::EnrichSettings;
 use icefold_writer::enrich::{Enrichment, Wanted};
 
 use crate::commands::query;
+use crate::replaceable::Replaceable;
 use crate::session::Session;
 
 /// Begins the setting of a table of the warehouse.
@@ -51,13 +50,13 @@ pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loa
     });
     let mut watched = Watched {
         pause: Duration::from_secs(settings.reload_seconds),
-        settings,
+        max_people: settings.reference_max_people,
         catalog: session.settings().catalog.clone(),
         workers: session.settings().writer.workers(),
         warehouse: warehouse.clone(),
         enrichment: enrichment.clone(),
-        geo: None,
-        reference: None,
+        geo: settings.geo_database.map(Replaceable::new),
+        reference: settings.reference.map(ReferencePlace::of),
         told: BTreeMap::new(),
     };
     watched.look().await;
@@ -65,17 +64,42 @@ pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loa
     Ok(Loaded { enrichment, watcher })
 }
 
+/// Where reference data lies.
+enum ReferencePlace {
+    File(Replaceable),
+    /// A table of the warehouse, and the version that was read last.
+    Table {
+        name: String,
+        version: Option<String>,
+    },
+}
+
+impl ReferencePlace {
+    fn of(place: String) -> Self {
+        match place.strip_prefix(TABLE) {
+            Some(name) => ReferencePlace::Table { name: name.to_owned(), version: None },
+            None => ReferencePlace::File(Replaceable::new(place)),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            ReferencePlace::File(file) => file.shown(),
+            ReferencePlace::Table { name, .. } => format!("{TABLE}{name}"),
+        }
+    }
+}
+
 /// What is looked at again and again.
 struct Watched {
     pause: Duration,
-    settings: EnrichSettings,
+    max_people: usize,
     catalog: CatalogSettings,
     workers: usize,
     warehouse: Warehouse,
     enrichment: Enrichment,
-    /// Stamps of what was last read, whether it could be used or not.
-    geo: Option<String>,
-    reference: Option<String>,
+    geo: Option<Replaceable>,
+    reference: Option<ReferencePlace>,
     /// By place, the error that was told last.
     told: BTreeMap<String, String>,
 }
@@ -89,12 +113,12 @@ impl Watched {
     }
 
     async fn look(&mut self) {
-        if let Some(place) = self.settings.geo_database.clone() {
-            let looked = self.look_at_geo(&place).await;
+        if let Some(place) = self.geo.as_ref().map(Replaceable::shown) {
+            let looked = self.look_at_geo().await;
             self.tell("geo database", place, looked);
         }
-        if let Some(place) = self.settings.reference.clone() {
-            let looked = self.look_at_reference(&place).await;
+        if let Some(place) = self.reference.as_ref().map(ReferencePlace::shown) {
+            let looked = self.look_at_reference().await;
             self.tell("reference data", place, looked);
         }
     }
@@ -109,8 +133,9 @@ impl Watched {
         }
     }
 
-    async fn look_at_geo(&mut self, place: &str) -> Result<()> {
-        let Some(bytes) = changed(place, &self.catalog, &mut self.geo).await? else { return Ok(()) };
+    async fn look_at_geo(&mut self) -> Result<()> {
+        let Some(geo) = &mut self.geo else { return Ok(()) };
+        let Some(bytes) = geo.changed(&self.catalog.s3).await? else { return Ok(()) };
         let database = tokio::task::spawn_blocking(move || GeoDatabase::open(bytes)).await;
         let database = database.map_err(|e| Error::bug("opening a geo database panicked").because(e))??;
         tracing::info!(version = %database.version(), "geo database in use");
@@ -118,16 +143,20 @@ impl Watched {
         Ok(())
     }
 
-    async fn look_at_reference(&mut self, place: &str) -> Result<()> {
-        let max_people = self.settings.reference_max_people;
-        let reference = match place.strip_prefix(TABLE) {
-            Some(table) => self.reference_table(table, max_people).await?,
-            None => match changed(place, &self.catalog, &mut self.reference).await? {
+    async fn look_at_reference(&mut self) -> Result<()> {
+        let max_people = self.max_people;
+        let reference = match &mut self.reference {
+            None => None,
+            Some(ReferencePlace::Table { name, version }) => {
+                let (name, version) = (name.clone(), version.clone());
+                self.reference_table(&name, version.as_deref()).await?
+            }
+            Some(ReferencePlace::File(file)) => match file.changed(&self.catalog.s3).await? {
+                None => None,
                 Some(bytes) => {
                     let read = tokio::task::spawn_blocking(move || Reference::from_parquet(bytes, max_people)).await;
                     Some(read.map_err(|e| Error::bug("reading reference data panicked").because(e))??)
                 }
-                None => None,
             },
         };
         if let Some(reference) = reference {
@@ -138,16 +167,16 @@ impl Watched {
     }
 
     /// Reads a table of the warehouse, if it has another snapshot than before.
-    async fn reference_table(&mut self, table: &str, max_people: usize) -> Result<Option<Reference>> {
+    async fn reference_table(&mut self, table: &str, last: Option<&str>) -> Result<Option<Reference>> {
         let loaded = self.warehouse.load(table).await?;
         let snapshot = loaded.snapshot(None)?.map_or(0, |snapshot| snapshot.snapshot_id());
-        let version = format!("{table}@{snapshot}");
-        if self.reference.as_ref() == Some(&version) {
+        let read = format!("{table}@{snapshot}");
+        if last == Some(&read) {
             return Ok(None);
         }
         let tables = query::open_with(self.workers, &self.warehouse).await?;
         let quoted = table.replace('"', "\"\"");
-        let mut builder = ReferenceBuilder::new(&version, max_people);
+        let mut builder = ReferenceBuilder::new(&read, self.max_people);
         let schema = loaded.metadata().current_schema();
         let wanted = REFERENCE_COLUMNS.iter().copied().filter(|name| schema.field_by_name(name).is_some());
         let wanted = wanted.collect::<Vec<_>>();
@@ -158,28 +187,9 @@ impl Watched {
             builder.add(&rows)?;
         }
         // Not before: what could not be read is read again.
-        self.reference = Some(version);
+        if let Some(ReferencePlace::Table { version, .. }) = &mut self.reference {
+            *version = Some(read);
+        }
         Ok(Some(builder.finish()))
     }
-}
-
-/// Reads a file if it is another one than when it was last read, by size and time.
-async fn changed(place: &str, catalog: &CatalogSettings, stamp: &mut Option<String>) -> Result<Option<Bytes>> {
-    let root = open_root(place, &catalog.s3)?;
-    let path = root.store.object_path(&root.uri)?;
-    let store = root.store.object_store();
-    let failed =
-        |e| Error::invalid(format!("`{place}` cannot be read: correct its path or its permissions")).because(e);
-    let found = object_store::ObjectStoreExt::head(&store, &path).await.map_err(failed)?;
-    let now = format!("{} {}", found.size, found.last_modified);
-    if stamp.as_ref() == Some(&now) {
-        return Ok(None);
-    }
-    let bytes = root.store.read(&root.uri).await?;
-    // Written while it was read: the next look sees another stamp.
-    if bytes.len() as u64 != found.size {
-        return Ok(None);
-    }
-    *stamp = Some(now);
-    Ok(Some(bytes))
 }

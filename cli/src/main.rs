@@ -19,6 +19,7 @@ mod logging;
 mod output;
 mod process;
 mod progress;
+mod replaceable;
 mod session;
 
 use std::process::ExitCode;

@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use icefold_integration::program::{icefold, run, succeed};
 use serde_json::{Value, json};
@@ -232,10 +235,90 @@ fn a_shard_that_lies_days_behind_has_the_same_sessions_in_whatever_order_it_come
 fn a_geo_database_that_appears_under_a_running_ingest_is_taken_up() {
     let scene = Scene::new();
     let place = scene.text("later.mmdb");
+    // By another name first: a file that is being written is no database yet.
+    let appear = || {
+        fs::copy(COUNTRIES, scene.path("new.mmdb")).expect("copy");
+        fs::rename(scene.path("new.mmdb"), &place).expect("rename");
+    };
+    ingest_until_places_are_known(&scene, &place, appear);
+}
+
+#[test]
+fn a_geo_database_behind_a_url_is_taken_up_and_not_fetched_twice() {
+    let scene = Scene::new();
+    let server = FileServer::start(fs::read(COUNTRIES).expect("database"));
+    ingest_until_places_are_known(&scene, &server.url(), || server.is_there.store(true, Ordering::SeqCst));
+    std::thread::sleep(std::time::Duration::from_millis(10));
+    assert_eq!(server.served.load(Ordering::SeqCst), 1, "what has not changed is not fetched again");
+}
+
+#[test]
+fn the_key_in_a_url_that_is_refused_is_not_told() {
+    let scene = Scene::new();
+    let server = FileServer::start(Vec::new());
+    let place = format!("{}?license_key=very-secret", server.url());
+    let output = run(&mut scene.ingest_log("lake", &[format!("enrich.geo_database={place}")]));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("404") && told.contains("correct the URL") && !told.contains("very-secret"), "{told}");
+    let summary = scene.rows("lake", "SELECT summary FROM snapshots('events') LIMIT 1");
+    assert!(summary[0].to_string().contains("unavailable") && !summary[0].to_string().contains("very-secret"));
+}
+
+/// A web server with one file, which is there once it is told so.
+struct FileServer {
+    port: u16,
+    is_there: Arc<AtomicBool>,
+    /// How often the file was sent.
+    served: Arc<AtomicU32>,
+}
+
+impl FileServer {
+    fn start(file: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let server = FileServer { port, is_there: Arc::default(), served: Arc::default() };
+        let (is_there, served) = (server.is_there.clone(), server.served.clone());
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let _ = answer(stream.expect("a connection"), &file, &is_there, &served);
+            }
+        });
+        server
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/countries.mmdb", self.port)
+    }
+}
+
+fn answer(mut stream: TcpStream, file: &[u8], is_there: &AtomicBool, served: &AtomicU32) -> std::io::Result<()> {
+    let mut request = String::new();
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while !request.ends_with("\r\n\r\n") && reader.read_line(&mut request)? > 0 {}
+    let (status, body) = match (is_there.load(Ordering::SeqCst), request.contains("\"the-version\"")) {
+        (false, _) => ("404 Not Found", &[][..]),
+        (true, true) => ("304 Not Modified", &[][..]),
+        (true, false) => ("200 OK", file),
+    };
+    if status.starts_with("200") {
+        served.fetch_add(1, Ordering::SeqCst);
+    }
+    let head = format!(
+        "HTTP/1.1 {status}\r\nETag: \"the-version\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)
+}
+
+/// Ingests lines of many days until rows have places; lets the database at `place` appear when some are written.
+fn ingest_until_places_are_known(scene: &Scene, place: &str, appear: impl Fn()) {
     let mut command = scene.icefold("lake");
     command.args(["ingest", "-", "--format", "combined", "--name", "log", "--commit-interval", "1"]);
     command.args(["--set", &format!("enrich.geo_database={place}"), "--set", "enrich.reload_seconds=1"]);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("start");
     let mut input = child.stdin.take().expect("standard input");
     // Lines of many days at once, so that late ones wait together whatever columns they have.
@@ -247,19 +330,20 @@ fn a_geo_database_that_appears_under_a_running_ingest_is_taken_up() {
     };
     let found = "SELECT 1 FROM events WHERE geo_country = 'RU'";
     let started = std::time::Instant::now();
-    let mut number = 0;
+    let (mut number, mut appeared) = (0, false);
     while started.elapsed().as_secs() < 60 {
         for day in 1..=9 {
             input.write_all(line(day, number).as_bytes()).expect("write");
             number += 1;
         }
         input.flush().expect("flush");
-        if number > 100 && !Path::new(&place).exists() {
-            fs::copy(COUNTRIES, &place).expect("copy");
+        if number > 100 && !appeared {
+            appear();
+            appeared = true;
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
-        let output =
-            run(scene.icefold("lake").args(["query", "--format", "csv", &format!("SELECT count(*) FROM ({found})")]));
+        let count = format!("SELECT count(*) FROM ({found})");
+        let output = run(scene.icefold("lake").args(["query", "--format", "csv", &count]));
         let count = String::from_utf8_lossy(&output.stdout).lines().nth(1).and_then(|n| n.parse::<u32>().ok());
         if count > Some(20) {
             break;

@@ -3,12 +3,13 @@
 //! * [`layers`]: the merge, and where each value comes from.
 //! * [`sources`]: what a file, the environment and the options say.
 //! * [`nearest`]: the known key that an unknown one resembles.
-//! * [`show`]: the result in print, secrets hidden.
+//! * [`show`]: the result in print. * [`secrets`]: what is hidden there and in messages.
 //!
 //! The keys are those of the library crates' `Settings`: the catalog's at the top, the others under their names.
 
 mod layers;
 mod nearest;
+mod secrets;
 mod show;
 mod sources;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use layers::Layers;
 use layers::Origin;
+pub(crate) use secrets::without_secrets;
 pub(crate) use show::{shown, text};
 
 /// File that is read when it is there and no other is named.

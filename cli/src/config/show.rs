@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::secrets::{HIDDEN, without_secrets};
 use super::{Config, sources};
 use crate::figures;
-
-/// Printed instead of a secret.
-const HIDDEN: &str = "(hidden)";
 
 /// A setting in print.
 #[derive(Debug, Serialize)]
@@ -44,35 +42,13 @@ pub(crate) fn text(config: &Config) -> String {
     figures::columns(&["", ""], &rows.collect::<Vec<_>>())
 }
 
-/// Hides keys that are secret and passwords inside URLs.
+/// Hides keys that are secret and secrets inside URLs.
 fn hide(key: &str, value: &Value) -> Value {
     match value {
         Value::String(_) if key.contains("secret") || key.contains("password") || key.contains("token") => {
             HIDDEN.into()
         }
-        Value::String(text) => without_password(text).into(),
+        Value::String(text) => without_secrets(text).into(),
         other => other.clone(),
-    }
-}
-
-/// Returns a URL without its password.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    match authority.rsplit_once('@').and_then(|(credentials, host)| Some((credentials.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:{HIDDEN}@{host}{}", &rest[authority.len()..]),
-        None => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_in_urls_are_hidden() {
-        assert_eq!(without_password("postgres://me:s:e@cret@db/x?y=1"), "postgres://me:(hidden)@db/x?y=1");
-        assert_eq!(without_password("postgres://me@db/x"), "postgres://me@db/x");
-        assert_eq!(without_password("sqlite:a@b:c"), "sqlite:a@b:c");
     }
 }

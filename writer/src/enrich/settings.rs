@@ -11,12 +11,13 @@ use super::ip::IpPolicy;
 pub struct EnrichSettings {
     /// File with uap-core's device rules (`regexes.yaml`) in the place of the built-in ones. Default none.
     pub device_rules: Option<String>,
-    /// Geo database in MaxMind's format (`.mmdb`): a path or an `s3://` URL. Default none: the columns `geo_*` are null.
+    /// Geo database in MaxMind's format (`.mmdb`): a path, an `s3://` or an `https://` URL. Default none: the
+    /// columns `geo_*` are null.
     pub geo_database: Option<String>,
     /// What becomes of the address in `events`: `keep`, `truncate` (to /24 and /48) or `drop`. Default `truncate`: country
     /// and network are found before, and the whole address stays in `raw_events` alone.
     pub ip: IpPolicy,
-    /// Reference data by `user_id`: a Parquet file (path or `s3://` URL), or `table:NAME` for a table of the warehouse.
+    /// Reference data by `user_id`: a Parquet file (path, `s3://` or `https://` URL), or `table:NAME` for a table of the warehouse.
     /// Default none: the columns `user_*` are null.
     pub reference: Option<String>,
     /// Most people that the reference data may have. Default 20 million: about 1.2 GB.
@@ -57,14 +58,6 @@ impl EnrichSettings {
                 "`enrich.device_rules` = `{place}` is no path: put the file on disk and name it by its path"
             )));
         }
-        for (key, place) in [("geo_database", &self.geo_database), ("reference", &self.reference)] {
-            if let Some(place) = place.as_deref().filter(|place| place.starts_with("http")) {
-                return Err(Error::invalid(format!(
-                    "`enrich.{key}` = `{place}` cannot be fetched: put the file on disk or in a bucket and name it by path \
-                     or s3:// URL"
-                )));
-            }
-        }
         Ok(())
     }
 }
@@ -83,12 +76,5 @@ mod tests {
         let wrong =
             EnrichSettings { device_rules: Some("s3://b/regexes.yaml".to_owned()), ..EnrichSettings::default() };
         assert!(wrong.validate().expect_err("no path").message().contains("`enrich.device_rules`"));
-    }
-
-    #[test]
-    fn a_place_that_cannot_be_read_is_refused_with_its_remedy() {
-        let wrong = EnrichSettings { geo_database: Some("https://x/y.mmdb".to_owned()), ..EnrichSettings::default() };
-        let error = wrong.validate().expect_err("not fetched");
-        assert!(error.message().contains("`enrich.geo_database`") && error.message().contains("s3://"), "{error}");
     }
 }
