@@ -261,6 +261,72 @@ fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
     succeed(scene.icefold().arg("verify"));
 }
 
+/// Starts a command, kills it after a while, and tells whether it was still running then.
+fn kill_after(command: &mut Command, pause: Duration) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start");
+    std::thread::sleep(pause);
+    let was_running = child.try_wait().expect("a state").is_none();
+    child.kill().expect("kill");
+    child.wait().expect("ends");
+    was_running
+}
+
+#[test]
+fn a_redrive_killed_at_any_moment_is_finished_by_the_next() {
+    let scene = Scene::new();
+    scene.apply_stricter();
+    scene.offer(1);
+    scene.offer(2);
+    // Many small files, each of which is let in and taken out by commits of its own.
+    succeed(scene.ingest().args(["--commit-bytes", "150000"]));
+    succeed(icefold(&scene.path("wide")).args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    succeed(icefold(&scene.path("wide")).arg("ingest").arg(scene.path("source")));
+    scene.apply_shipped();
+    let refused = "SELECT count(*) FROM quarantine WHERE reason = 'not_in_enum'";
+    let (mut killed, mut interrupted) = (0, 0);
+    for pause in (0..40).map(|number| Duration::from_millis(40 + number * 37 % 400)) {
+        if !kill_after(scene.icefold().args(["quarantine", "redrive"]), pause) {
+            continue;
+        }
+        killed += 1;
+        let events = "SELECT count(*) - count(DISTINCT message_id) FROM events";
+        assert_eq!(scene.number(events), 0, "nothing is in twice after {killed} kills");
+        let both =
+            "SELECT count(*) FROM events LEFT SEMI JOIN quarantine USING (shard, segment, source_offset, sub_offset)";
+        interrupted += u64::from(scene.number(both) > 0);
+    }
+    println!("{killed} kills, {interrupted} of them between the two commits of a file");
+    assert!(killed >= 5, "{killed} kills met a redrive that was running");
+    succeed(scene.icefold().args(["quarantine", "redrive"]));
+    assert_eq!(scene.number(refused), 0);
+    assert_eq!(outcome(&scene, "lake"), outcome(&scene, "wide"), "as if it had not been interrupted");
+    succeed(scene.icefold().arg("verify"));
+    assert!(succeed(&mut scene.ingest()).contains("nothing new"));
+}
+
+#[test]
+fn contracts_killed_while_they_are_applied_are_in_force_whole_or_not_at_all() {
+    let scene = Scene::new();
+    scene.offer(1);
+    succeed(scene.icefold().args(["contract", "apply", CONTRACTS]));
+    let in_force = || succeed(scene.icefold().args(["contract", "show"]));
+    let (mut before, mut killed, mut applied) = (in_force(), 0, 0);
+    for number in 1..=20 {
+        let newer = scene.changed("version: 1.0.0", &format!("version: 1.0.{number}"));
+        let pause = Duration::from_millis(5 + number * 13 % 120);
+        killed += u64::from(kill_after(scene.icefold().args(["contract", "apply"]).arg(newer), pause));
+        let now = in_force();
+        let is_newer = now.contains(&format!("1.0.{number}"));
+        assert!(is_newer || now == before, "neither the contracts of before nor of now: {now}");
+        applied += u64::from(is_newer);
+        before = now;
+    }
+    println!("{killed} kills, {applied} of 20 applied");
+    assert!(killed >= 5, "{killed} kills met an apply that was running");
+    succeed(&mut scene.ingest());
+    succeed(scene.icefold().arg("verify"));
+}
+
 #[test]
 fn two_redrives_at_once_let_each_event_in_once() {
     let scene = Scene::new();
