@@ -11,7 +11,7 @@ use icefold_catalog::store::local_path;
 use icefold_catalog::{Settings as CatalogSettings, Warehouse};
 use icefold_core::{Error, Result};
 use icefold_writer::enrich::device::DeviceSource;
-use icefold_writer::enrich::geo::GeoDatabase;
+use icefold_writer::enrich::geo::{GeoDatabase, GeoKind};
 use icefold_writer::enrich::reference::{REFERENCE_COLUMNS, Reference, ReferenceBuilder};
 use icefold_writer::enrich::{Enrichment, Wanted};
 
@@ -42,9 +42,12 @@ impl Drop for Loaded {
 pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loaded> {
     let settings = session.settings().enrich.clone();
     let rules = settings.device_rules.as_deref().map(local_path).transpose()?.flatten();
+    let places =
+        [(GeoKind::Place, settings.geo_database.clone()), (GeoKind::Network, settings.geo_asn_database.clone())];
+    let geo: Vec<_> = places.into_iter().filter_map(|(kind, place)| Some((kind, Replaceable::new(place?)))).collect();
     let enrichment = Enrichment::new(Wanted {
         device: DeviceSource::new(rules),
-        geo: settings.geo_database.is_some(),
+        geo: geo.iter().map(|(kind, _)| *kind).collect(),
         ip: settings.ip,
         reference: settings.reference.is_some(),
     });
@@ -55,7 +58,7 @@ pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loa
         workers: session.settings().writer.workers(),
         warehouse: warehouse.clone(),
         enrichment: enrichment.clone(),
-        geo: settings.geo_database.map(Replaceable::new),
+        geo,
         reference: settings.reference.map(ReferencePlace::of),
         told: BTreeMap::new(),
     };
@@ -98,7 +101,7 @@ struct Watched {
     workers: usize,
     warehouse: Warehouse,
     enrichment: Enrichment,
-    geo: Option<Replaceable>,
+    geo: Vec<(GeoKind, Replaceable)>,
     reference: Option<ReferencePlace>,
     /// By place, the error that was told last.
     told: BTreeMap<String, String>,
@@ -113,9 +116,9 @@ impl Watched {
     }
 
     async fn look(&mut self) {
-        if let Some(place) = self.geo.as_ref().map(Replaceable::shown) {
-            let looked = self.look_at_geo().await;
-            self.tell("geo database", place, looked);
+        for number in 0..self.geo.len() {
+            let looked = self.look_at_geo(number).await;
+            self.tell("geo database", self.geo[number].1.shown(), looked);
         }
         if let Some(place) = self.reference.as_ref().map(ReferencePlace::shown) {
             let looked = self.look_at_reference().await;
@@ -133,13 +136,13 @@ impl Watched {
         }
     }
 
-    async fn look_at_geo(&mut self) -> Result<()> {
-        let Some(geo) = &mut self.geo else { return Ok(()) };
+    async fn look_at_geo(&mut self, number: usize) -> Result<()> {
+        let (kind, geo) = &mut self.geo[number];
         let Some(bytes) = geo.changed(&self.catalog.s3).await? else { return Ok(()) };
         let database = tokio::task::spawn_blocking(move || GeoDatabase::open(bytes)).await;
         let database = database.map_err(|e| Error::bug("opening a geo database panicked").because(e))??;
         tracing::info!(version = %database.version(), "geo database in use");
-        self.enrichment.geo().replace(std::sync::Arc::new(database));
+        self.enrichment.geo().replace(*kind, std::sync::Arc::new(database));
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/web-access-2015.log.gz");
 const COUNTRIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/web-access-2015-countries.mmdb");
+const NETWORKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../writer/tests/data/geo-asn.mmdb");
 /// What must not depend on the shards: all that was decided about an event.
 const DECIDED: &str = "message_id, session_id, session_start, session_latest, session_event_number, resolved_user_id, \
                        resolved_by, device_class";
@@ -172,11 +173,13 @@ fn a_reference_table_that_lacks_its_key_is_told_and_others_are_joined() {
 #[test]
 fn every_commit_names_the_versions_that_its_rows_were_made_with() {
     let scene = Scene::new();
-    succeed(&mut scene.ingest_log("log", &[format!("enrich.geo_database={COUNTRIES}")]));
+    let databases = [format!("enrich.geo_database={COUNTRIES}"), format!("enrich.geo_asn_database={NETWORKS}")];
+    succeed(&mut scene.ingest_log("log", &databases));
     let summary = scene.summary("log");
     assert_eq!(summary["icefold.device-rules"], "uap-core/0.18.0");
     let geo = summary["icefold.geo-database"].as_str().expect("a version");
-    assert!(geo.starts_with("icefold-demo-country/"), "{geo}");
+    let types: Vec<_> = geo.split(',').filter_map(|version| version.split('/').next()).collect();
+    assert_eq!(types, ["Test-ASN", "icefold-demo-country"], "{geo}");
     assert!(scene.count("log", "SELECT 1 FROM events WHERE geo_country IS NOT NULL") > 9_000);
 
     let id = scene.rows("log", "SELECT message_id FROM events ORDER BY source_offset LIMIT 1").remove(0);

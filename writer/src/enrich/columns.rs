@@ -56,7 +56,7 @@ impl Columns {
 
     /// Adds what the addresses tell, and writes them as `policy` allows.
     pub(super) fn add_places(&mut self, geo: &mut GeoCache, policy: IpPolicy) {
-        let has_places = geo.version().is_some();
+        let has_places = !geo.is_empty();
         if !has_places && policy == IpPolicy::Keep {
             return;
         }

@@ -30,7 +30,7 @@ use icefold_core::Result;
 
 use self::columns::Columns;
 use self::device::{DeviceCache, DeviceSource};
-use self::geo::{GeoCache, GeoSource};
+use self::geo::{GeoCache, GeoKind, GeoSource};
 use self::ip::IpPolicy;
 use self::reference::{Reference, ReferenceHandle};
 use self::versions::{CONTRACTS, DEVICE_RULES, GEO_DATABASE, REFERENCE, UNAVAILABLE, Versions};
@@ -45,8 +45,8 @@ pub struct Enrichment(Arc<Shared>);
 struct Shared {
     device: Option<DeviceSource>,
     device_is_broken: AtomicBool,
-    /// Whether there should be a database.
-    geo_wanted: bool,
+    /// Which databases there should be.
+    geo_wanted: Vec<GeoKind>,
     geo: Arc<GeoSource>,
     ip: IpPolicy,
     /// Whether there should be reference data.
@@ -59,7 +59,7 @@ impl Default for Shared {
         Shared {
             device: None,
             device_is_broken: AtomicBool::new(false),
-            geo_wanted: false,
+            geo_wanted: Vec::new(),
             geo: Arc::default(),
             ip: IpPolicy::Keep,
             reference_wanted: false,
@@ -68,13 +68,20 @@ impl Default for Shared {
     }
 }
 
+impl Shared {
+    fn missing_databases(&self) -> u64 {
+        let current = self.geo.current().1;
+        self.geo_wanted.iter().filter(|kind| current.get(**kind).is_none()).count() as u64
+    }
+}
+
 /// Which of the data there should be.
 #[derive(Debug)]
 pub struct Wanted {
     /// Device rules.
     pub device: DeviceSource,
-    /// Whether a geo database is to be used; it is handed over by [`Enrichment::geo`].
-    pub geo: bool,
+    /// Which geo databases are to be used; they are handed over by [`Enrichment::geo`].
+    pub geo: Vec<GeoKind>,
     /// What becomes of addresses.
     pub ip: IpPolicy,
     /// Whether reference data is to be used; it is handed over by [`Enrichment::replace_reference`].
@@ -93,7 +100,7 @@ impl Enrichment {
         }))
     }
 
-    /// Returns the holder of the geo database.
+    /// Returns the holder of the geo databases.
     pub fn geo(&self) -> &Arc<GeoSource> {
         &self.0.geo
     }
@@ -107,7 +114,7 @@ impl Enrichment {
     pub fn unavailable(&self) -> u64 {
         let shared = &self.0;
         u64::from(shared.device_is_broken.load(Ordering::Relaxed))
-            + u64::from(shared.geo_wanted && shared.geo.current().1.is_none())
+            + shared.missing_databases()
             + u64::from(shared.reference_wanted && shared.reference.current().is_none())
     }
 
@@ -154,10 +161,8 @@ impl Enricher {
             versions.add(DEVICE_RULES, &UNAVAILABLE.into());
         }
         columns.add_places(&mut self.geo, self.shared.ip);
-        match self.geo.version() {
-            Some(version) => versions.add(GEO_DATABASE, version),
-            None if self.shared.geo_wanted => versions.add(GEO_DATABASE, &UNAVAILABLE.into()),
-            None => {}
+        for kind in &self.shared.geo_wanted {
+            versions.add(GEO_DATABASE, self.geo.version(*kind).unwrap_or(&UNAVAILABLE.into()));
         }
         if self.shared.reference_wanted && self.shared.reference.current().is_none() {
             versions.add(REFERENCE, &UNAVAILABLE.into());

@@ -14,6 +14,9 @@ pub struct EnrichSettings {
     /// Geo database in MaxMind's format (`.mmdb`): a path, an `s3://` or an `https://` URL. Default none: the
     /// columns `geo_*` are null.
     pub geo_database: Option<String>,
+    /// A second geo database, asked for what the first one does not say: where places and networks come as two files, such as
+    /// GeoLite2-City and GeoLite2-ASN. Default none.
+    pub geo_asn_database: Option<String>,
     /// What becomes of the address in `events`: `keep`, `truncate` (to /24 and /48) or `drop`. Default `truncate`: country
     /// and network are found before, and the whole address stays in `raw_events` alone.
     pub ip: IpPolicy,
@@ -31,6 +34,7 @@ impl Default for EnrichSettings {
         EnrichSettings {
             device_rules: None,
             geo_database: None,
+            geo_asn_database: None,
             ip: IpPolicy::default(),
             reference: None,
             reference_max_people: 20_000_000,

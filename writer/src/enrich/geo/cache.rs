@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Geo, GeoDatabase, GeoSource};
+use super::{Geo, GeoDatabases, GeoKind, GeoSource};
 use crate::enrich::recent::Recent;
 
 /// Addresses that a worker remembers; with some 250 bytes each that is 16 MB.
@@ -20,35 +20,42 @@ const IPV6_PREFIX_BITS: u32 = 64;
 pub struct GeoCache {
     source: Arc<GeoSource>,
     generation: u64,
-    database: Option<Arc<GeoDatabase>>,
+    databases: GeoDatabases,
     known: Recent<IpAddr, Geo>,
 }
 
 impl GeoCache {
     /// Makes an empty cache before `source`.
     pub fn new(source: Arc<GeoSource>) -> Self {
-        let (generation, database) = source.current();
-        GeoCache { source, generation, database, known: Recent::new(MAX_CACHED_ADDRESSES) }
+        let (generation, databases) = source.current();
+        GeoCache { source, generation, databases, known: Recent::new(MAX_CACHED_ADDRESSES) }
     }
 
-    /// Takes up the database that the source holds now; called between chunks. Costs a few ns when it is the same.
+    /// Takes up the databases that the source holds now; called between chunks. Costs a few ns when they are the same.
     pub fn refresh(&mut self) {
         if self.source.generation() != self.generation {
-            (self.generation, self.database) = self.source.current();
+            (self.generation, self.databases) = self.source.current();
             self.known.clear();
         }
     }
 
-    /// Returns the version of the database in use; `None` without one.
-    pub fn version(&self) -> Option<&Arc<str>> {
-        self.database.as_deref().map(GeoDatabase::version)
+    /// Returns the version of a database in use; `None` without one.
+    pub fn version(&self, kind: GeoKind) -> Option<&Arc<str>> {
+        self.databases.get(kind).map(|database| database.version())
+    }
+
+    /// Returns whether there is no database.
+    pub fn is_empty(&self) -> bool {
+        self.databases.is_empty()
     }
 
     /// Returns what is known of `ip`; `None` without a database.
     pub fn geo(&mut self, ip: IpAddr) -> Option<&Geo> {
-        let database = self.database.as_deref()?;
+        if self.databases.is_empty() {
+            return None;
+        }
         let ip = looked_up(ip);
-        Some(self.known.get(hash(ip), |known| *known == ip, || (ip, database.lookup(ip))))
+        Some(self.known.get(hash(ip), |known| *known == ip, || (ip, self.databases.lookup(ip))))
     }
 
     /// Returns how many answers are remembered.

@@ -21,7 +21,9 @@ fn city() -> Arc<GeoDatabase> {
 }
 
 fn source(database: &Arc<GeoDatabase>) -> Arc<GeoSource> {
-    Arc::new(GeoSource::new(Some(Arc::clone(database))))
+    let source = GeoSource::default();
+    source.replace(GeoKind::Place, Arc::clone(database));
+    Arc::new(source)
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -173,18 +175,37 @@ fn a_new_database_is_taken_up_at_the_next_refresh() {
     let mut cache = GeoCache::new(Arc::clone(&source));
     let address = ip("192.0.2.1");
     assert_eq!(cache.geo(address), None);
-    assert_eq!(cache.version(), None);
+    assert!(cache.is_empty());
 
-    source.replace(city());
+    source.replace(GeoKind::Place, city());
     assert_eq!(cache.geo(address), None, "a chunk keeps the database that it began with");
     cache.refresh();
     assert_eq!(cache.geo(address).and_then(|geo| geo.city.as_deref()), Some("Berlin"));
 
-    source.replace(Arc::new(open(ASN)));
+    source.replace(GeoKind::Place, Arc::new(open(ASN)));
     cache.refresh();
     assert_eq!(cache.geo(address).and_then(|geo| geo.asn), Some(64_496));
-    assert_eq!(cache.version().map(|v| &**v), Some("Test-ASN/1762300000"));
+    assert_eq!(cache.version(GeoKind::Place).map(|v| &**v), Some("Test-ASN/1762300000"));
     assert_eq!(source.current().0, 2);
+}
+
+#[test]
+fn a_second_database_says_what_the_first_does_not() {
+    let source = source(&city());
+    source.replace(GeoKind::Network, Arc::new(open(ASN)));
+    let mut cache = GeoCache::new(Arc::clone(&source));
+    for (address, expected) in [
+        ("192.0.2.1", "DE BE Berlin | 52.52 13.38 | 64496 Example Net"),
+        ("198.51.100.1", "US CA Mountain View | 37.39 -122.08 | - -"),
+        ("1.1.1.1", "- - - | - - | 13335 CLOUDFLARENET"),
+        ("10.0.0.1", UNKNOWN),
+    ] {
+        assert_eq!(line(cache.geo(ip(address)).expect("open")), expected, "{address}");
+    }
+    // Places of two databases are never mixed.
+    source.replace(GeoKind::Network, Arc::new(open(FLAT)));
+    cache.refresh();
+    assert_eq!(line(cache.geo(ip("203.0.113.1")).expect("open")), "- Bretagne - | - - | - -");
 }
 
 #[test]
