@@ -349,6 +349,33 @@ fn two_redrives_at_once_let_each_event_in_once() {
 }
 
 #[test]
+fn what_a_redrive_has_let_in_under_a_running_ingest_is_a_duplicate_from_then_on() {
+    let scene = Scene::new();
+    scene.apply_stricter();
+    scene.offer(1);
+    let mut command = scene.ingest();
+    command.args(["--follow", "--commit-interval", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let following = Following(command.spawn().expect("start"));
+    scene.wait_for("the first file", "SELECT count(*) FROM raw_events", 10_000);
+    scene.wait_for("its events", "SELECT count(*) FROM events", 9_000);
+    scene.apply_shipped();
+    succeed(scene.icefold().args(["quarantine", "redrive"]));
+    let redriven = scene.number("SELECT count(*) FROM events");
+    // With the commit of another file the writer hears of the contract, and of the rows.
+    scene.offer(2);
+    scene.wait_for("the second file", "SELECT count(*) FROM raw_events", 20_000);
+    scene.wait_for("its events", "SELECT count(*) FROM events", redriven + 9_000);
+    // Clients send the first file once more.
+    fs::copy(scene.path("source").join("1.ndjson"), scene.path("copy")).expect("copy");
+    fs::rename(scene.path("copy"), scene.path("source").join("3.ndjson")).expect("rename");
+    scene.wait_for("the third file", "SELECT count(*) FROM raw_events", 30_000);
+    following.end();
+    let repeated = "SELECT count(*) FROM (SELECT message_id FROM events GROUP BY 1 HAVING count(*) > 1)";
+    assert_eq!(scene.number(repeated), 0);
+    succeed(scene.icefold().arg("verify"));
+}
+
+#[test]
 fn contracts_that_change_between_a_crash_and_the_restart_lose_no_row() {
     let scene = Scene::new();
     scene.apply_stricter();

@@ -132,6 +132,16 @@ impl Dedup {
         self.keep_below_ceiling()
     }
 
+    /// Remembers an event that somebody else has put among the accepted ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when more ids would have to be remembered than allowed.
+    pub(crate) fn learn(&mut self, shard: &ShardId, hash: u128, arrival_micros: i64) -> Result<()> {
+        let shard = self.numbers.get(shard).copied().unwrap_or(OTHER_SHARDS);
+        self.accept(hash, Sighting { second: second_of(arrival_micros), shard });
+        self.keep_below_ceiling()
+    }
+
     /// Returns the earliest arrival, in microseconds since 1970, that an event can have and still count in every shard; 0
     /// before the first event.
     pub fn common_horizon_micros(&self) -> i64 {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Only accepted events are folded, so that all state is a function of the rows in the tables: `rebuild` reads it back from
-//! `events`, `bindings` from `identities`. Nothing depends on time, on chance or on how devices interleave.
+//! `events`, `bindings` from `identities`, `foreign` takes note of rows that others put there meanwhile. Nothing depends on time, on chance or on how devices interleave.
 //!
 //! `events` is committed after `identities`; a crash in between leaves `identities` ahead. Bindings are then rebuilt as they
 //! were where `events` stands, and what `identities` has already is left out when the stretch is read again.
@@ -14,6 +14,7 @@
 mod bindings;
 mod columns;
 mod device_map;
+mod foreign;
 pub mod identity;
 mod keys;
 mod rebuild;
@@ -31,6 +32,7 @@ use crate::encode::partition::timestamps;
 use crate::settings::Settings;
 
 pub(crate) use bindings::rebuild as rebuild_bindings;
+pub(crate) use foreign::{ForeignRow, foreign_rows, foreign_snapshots};
 pub(crate) use keys::{Call, Keys, Texts};
 pub(crate) use rebuild::rebuild;
 

@@ -140,20 +140,20 @@ impl<'a> Shards<'a> {
 }
 
 /// A Parquet file that can be opened.
-struct Place {
+pub(super) struct Place {
     uri: String,
     size: u64,
 }
 
 impl Place {
-    async fn open(self, store: &Store) -> Result<ParquetFile> {
+    pub(super) async fn open(self, store: &Store) -> Result<ParquetFile> {
         ParquetFile::open(store, &self.uri, self.size).await
     }
 }
 
 /// A file that may hold events of the window.
 #[derive(Debug)]
-struct Candidate {
+pub(super) struct Candidate {
     file: DataFile,
     /// No event in it arrived earlier, in microseconds since 1970.
     earliest: i64,
@@ -182,19 +182,24 @@ impl Candidate {
         Candidate { file, earliest, latest, shards }
     }
 
-    fn place(&self) -> Place {
+    /// Returns whether an event in it may have arrived at `since` or later.
+    pub(super) fn reaches(&self, since: i64) -> bool {
+        self.latest >= since
+    }
+
+    pub(super) fn place(&self) -> Place {
         Place { uri: self.file.file_path().to_owned(), size: self.file.file_size_in_bytes() }
     }
 }
 
 /// Field ids of the columns that are read.
-struct Columns {
+pub(super) struct Columns {
     dedup: [i32; 3],
     sessions: [i32; 7],
 }
 
 impl Columns {
-    fn of(schema: &Schema) -> Result<Self> {
+    pub(super) fn of(schema: &Schema) -> Result<Self> {
         let id = |name: &str| {
             let field = schema.field_by_name(name).map(|field| field.id);
             field.ok_or_else(|| Error::bug(format!("`events` was opened without its column `{name}`")))
@@ -207,17 +212,21 @@ impl Columns {
     }
 
     /// Returns the data files, those with the latest arrivals first.
-    fn candidates(&self, files: Vec<LiveFile>) -> Vec<Candidate> {
+    pub(super) fn candidates(&self, files: Vec<LiveFile>) -> Vec<Candidate> {
         let data = files.into_iter().map(|live| live.file).filter(|f| f.content_type() == DataContentType::Data);
         let mut found: Vec<Candidate> = data.map(|file| Candidate::new(file, self.dedup[1], self.dedup[2])).collect();
         found.sort_by(|a, b| b.latest.cmp(&a.latest).then_with(|| a.file.file_path().cmp(b.file.file_path())));
         found
     }
 
+    /// The columns of deduplication, of the row groups that reach `since`.
+    pub(super) async fn ids(&self, file: &ParquetFile, since: i64) -> Result<ColumnReader> {
+        file.read(&self.dedup, file.row_groups_reaching(self.dedup[1], since)).await
+    }
+
     async fn read_ids(&self, file: &ParquetFile, since: i64, shards: &Shards<'_>, dedup: &mut Dedup) -> Result<()> {
-        let row_groups = file.row_groups_reaching(self.dedup[1], since);
-        let mut reader: ColumnReader = file.read(&self.dedup, row_groups).await?;
-        while let Some(rows) = reader.next().transpose()? {
+        for rows in self.ids(file, since).await? {
+            let rows = rows?;
             remember_ids(&rows, shards, dedup)?.ok_or_else(|| odd(file))?;
         }
         Ok(())
@@ -243,22 +252,26 @@ impl Columns {
     }
 }
 
-fn odd(file: &ParquetFile) -> Error {
+pub(super) fn odd(file: &ParquetFile) -> Error {
     Error::corrupt(format!("`{}` has columns of another type than `events`", file.uri()))
 }
 
 /// `None` when a column is of another type.
 fn remember_ids(rows: &RecordBatch, shards: &Shards<'_>, dedup: &mut Dedup) -> Result<Option<()>> {
-    let ids = rows.column(0).as_string_opt::<i32>();
-    let arrivals = rows.column(1).as_primitive_opt::<TimestampMicrosecondType>();
-    let (Some(ids), Some(arrivals), Some(of)) = (ids, arrivals, rows.column(2).as_string_opt::<i32>()) else {
-        return Ok(None);
-    };
-    for row in (0..rows.num_rows()).filter(|row| !ids.is_null(*row) && !arrivals.is_null(*row)) {
-        let shard = shards.named(of.value(row)).map(|(shard, _)| shard);
-        dedup.remember(shard, xxh3_128(ids.value(row).as_bytes()), arrivals.value(row))?;
+    let Some(rows) = accepted(rows) else { return Ok(None) };
+    for (shard, message, arrival) in rows {
+        dedup.remember(shards.named(shard).map(|(shard, _)| shard), message, arrival)?;
     }
     Ok(Some(()))
+}
+
+/// Returns shard, hash of the message id and arrival of each row; `None` when a column is of another type.
+pub(super) fn accepted(rows: &RecordBatch) -> Option<impl Iterator<Item = (&str, u128, i64)>> {
+    let ids = rows.column(0).as_string_opt::<i32>()?;
+    let arrivals = rows.column(1).as_primitive_opt::<TimestampMicrosecondType>()?;
+    let shards = rows.column(2).as_string_opt::<i32>()?;
+    let whole = (0..rows.num_rows()).filter(|row| !ids.is_null(*row) && !arrivals.is_null(*row));
+    Some(whole.map(|row| (shards.value(row), xxh3_128(ids.value(row).as_bytes()), arrivals.value(row))))
 }
 
 /// `None` when a column is of another type.

@@ -22,7 +22,7 @@ use super::workers::Rest;
 use super::{Decode, route};
 use crate::chunk::Chunk;
 use crate::enrich::{Enricher, Enrichment};
-use crate::fold::Keys;
+use crate::fold::{ForeignRow, Keys};
 use crate::metrics::IngestProgress;
 use crate::settings::Settings;
 
@@ -119,6 +119,17 @@ impl Floor {
         });
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Returns the earliest arrival, in microseconds since 1970, that counts for any shard.
+    pub(super) fn horizon_micros(&self) -> i64 {
+        lock(&self.judge).horizon_micros()
+    }
+
+    /// Takes note of rows that others have put into `events`.
+    pub(super) fn learn(&self, rows: &[ForeignRow]) {
+        let learned = lock(&self.judge).learn(rows);
+        self.note(learned);
     }
 
     /// Says that no source has another chunk.

@@ -12,7 +12,7 @@ use super::order::InOrder;
 use super::resume::{Continuity, Place, Standing, TABLES, index_of};
 use crate::chunk::DecodedChunk;
 use crate::enrich::Enriched;
-use crate::fold::{Folded, Folds, Keys, StateSizes};
+use crate::fold::{Folded, Folds, ForeignRow, Keys, StateSizes};
 
 /// A decoded chunk with its place.
 #[derive(Debug)]
@@ -72,6 +72,19 @@ impl Judge {
             judged.push((ticket, self.judge(decoded)?));
         }
         Ok(judged)
+    }
+
+    /// Returns the earliest arrival, in microseconds since 1970, that counts for any shard.
+    pub(super) fn horizon_micros(&self) -> i64 {
+        self.folds.dedup.horizons_micros().iter().copied().min().unwrap_or(i64::MIN)
+    }
+
+    /// Takes note of rows that others have put into `events`.
+    ///
+    /// # Errors
+    /// Those of [`Dedup::remember`](crate::Dedup::remember).
+    pub(super) fn learn(&mut self, rows: &[ForeignRow]) -> Result<()> {
+        rows.iter().try_for_each(|row| self.folds.dedup.learn(&row.shard, row.message, row.arrival_micros))
     }
 
     /// Returns what is remembered of the stream.

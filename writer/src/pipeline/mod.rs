@@ -363,6 +363,9 @@ impl Run {
     /// Takes up what others have changed about the tables meanwhile, and lets the next batch go. What cannot be taken up is
     /// tried again at the next commit; until then the stream goes on as before.
     async fn land(&mut self) -> Result<()> {
+        if let Err(error) = self.learn().await {
+            tracing::warn!(error = ?error, "rows that others have put into `events` cannot be taken up yet");
+        }
         match self.next_epoch().await {
             Ok(None) => {}
             Ok(Some(epoch)) => {
@@ -372,6 +375,19 @@ impl Run {
             Err(error) => tracing::warn!(error = ?error, "a change of columns or contracts cannot be taken up yet"),
         }
         self.floor.landed();
+        Ok(())
+    }
+
+    /// Takes note of what others have put into `events`, so that it is not let in again.
+    async fn learn(&mut self) -> Result<()> {
+        let snapshots = self.publisher.foreign_snapshots();
+        if !snapshots.is_empty() {
+            let events = &self.publisher.tables()[index_of(TableKind::Events)].table;
+            let rows = fold::foreign_rows(events, snapshots, self.floor.horizon_micros()).await?;
+            tracing::info!(rows = rows.len(), "others have put rows into `events`");
+            self.floor.learn(&rows);
+            self.publisher.learned();
+        }
         Ok(())
     }
 

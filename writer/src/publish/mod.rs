@@ -13,6 +13,7 @@ mod destination;
 mod plan;
 mod retry;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -21,11 +22,13 @@ use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Error, ErrorKind, Result};
 
 pub use destination::Destination;
+pub(crate) use plan::CONTRACT;
 use plan::{Plan, Upload};
 use retry::Patience;
 
 use crate::encode::TableEncoder;
 use crate::failpoint::{self, FailPoints};
+use crate::fold::foreign_snapshots;
 use crate::pipeline::{Crew, SealedBatch, TABLES};
 use crate::settings::Settings;
 
@@ -55,6 +58,8 @@ pub(crate) struct Publisher {
     patience: Patience,
     fail_points: FailPoints,
     crew: Crew,
+    /// Snapshots by which others have added rows to `events`, and which nobody has looked at.
+    foreign: BTreeSet<i64>,
 }
 
 impl Publisher {
@@ -73,6 +78,7 @@ impl Publisher {
             patience: Patience::new(settings.retry_time(), settings.retry_pause()),
             fail_points,
             crew: Crew::default(),
+            foreign: BTreeSet::new(),
         }
     }
 
@@ -83,6 +89,15 @@ impl Publisher {
 
     pub(crate) fn tables(&self) -> &[TableState; TABLES] {
         &self.tables
+    }
+
+    /// Returns the snapshots by which others have added rows to `events`, until they are [`learned`](Publisher::learned).
+    pub(crate) fn foreign_snapshots(&self) -> &BTreeSet<i64> {
+        &self.foreign
+    }
+
+    pub(crate) fn learned(&mut self) {
+        self.foreign.clear();
     }
 
     /// Makes encoders for the tables as they are now, where one has other columns than its encoder.
@@ -153,6 +168,9 @@ impl Publisher {
                     files = plan.intent.add.len(),
                     "committed"
                 );
+                if state.kind == TableKind::Events {
+                    self.foreign.extend(foreign_snapshots(&state.table, &table, snapshot_id));
+                }
                 table
             }
             CommitOutcome::Fenced(fence) => return Err(fenced(name, &fence)),

@@ -12,7 +12,7 @@ use super::TableState;
 use crate::encode::{EncodedFile, EncodedRowGroup, partition};
 use crate::pipeline::{BatchSummary, Crew, SealedBatch, TABLES};
 
-/// Key of a snapshot summary: the contract and version that decided about the rows.
+/// Key of a snapshot summary: the contract and version that decided about the rows. Commits of the writer alone have it.
 pub(crate) const CONTRACT: &str = "icefold.contract";
 
 /// What is committed to one table.
