@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, MAIN_BRANCH, TableMetadata, TableMetadataBuilder};
@@ -19,9 +20,11 @@ use crate::table::{LoadedTable, TableDefinition};
 /// Table versions kept in memory; a metadata file never changes, so what is kept is never stale.
 const CACHED_VERSIONS: usize = 8;
 
-/// How often the catalog is asked one question while it cannot be reached: some tenths of a second for a connection that
-/// was cut, not more for an address that is wrong.
+/// How often the catalog is asked one question when connections are cut.
 const MAX_LOOKS: u32 = 4;
+
+/// For how long it is asked: one that does not answer at all takes its own time to say so, and is not waited for again.
+const MAX_LOOKING: Duration = Duration::from_secs(3);
 
 /// Tables, and all that is needed to read and commit them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -153,12 +156,15 @@ impl Warehouse {
 
     /// Asks the catalog where a table is; a connection that was cut is tried again before it is told.
     async fn pointer(&self, name: &TableName) -> Result<Option<Pointer>> {
+        let started = Instant::now();
         let mut attempt = 0;
         loop {
             self.pause(attempt).await;
             attempt += 1;
             match self.0.pointers.load(name).await {
-                Err(e) if e.kind() == ErrorKind::Transient && attempt < MAX_LOOKS => {
+                Err(e)
+                    if e.kind() == ErrorKind::Transient && attempt < MAX_LOOKS && started.elapsed() < MAX_LOOKING =>
+                {
                     tracing::warn!(table = %name, attempt, error = ?e, "the catalog is asked again");
                 }
                 answer => return answer,

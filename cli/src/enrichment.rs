@@ -22,6 +22,9 @@ use crate::session::Session;
 /// Begins the setting of a table of the warehouse.
 const TABLE: &str = "table:";
 
+/// How long a run waits for the data before it begins.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
+
 /// The enrichment of a run; dropping it ends the looking.
 pub(crate) struct Loaded {
     /// To be handed to the writer.
@@ -62,7 +65,10 @@ pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loa
         reference: settings.reference.map(ReferencePlace::of),
         told: BTreeMap::new(),
     };
-    watched.look().await;
+    // A place that does not answer holds nothing up: its data is taken up when it comes.
+    if tokio::time::timeout(FIRST_LOOK, watched.look()).await.is_err() {
+        tracing::warn!("data to enrich with has not come in {} s: going on without it", FIRST_LOOK.as_secs());
+    }
     let watcher = tokio::spawn(async move { watched.watch().await });
     Ok(Loaded { enrichment, watcher })
 }
@@ -128,7 +134,10 @@ impl Watched {
 
     /// Warns of an error once, not each time that it is met again.
     fn tell(&mut self, what: &str, place: String, looked: Result<()>) {
-        let Err(error) = looked else { return };
+        let Err(error) = looked else {
+            self.told.remove(&place);
+            return;
+        };
         let text = format!("{error:?}");
         if self.told.get(&place) != Some(&text) {
             tracing::warn!(what, place, error = ?error, "data cannot be used: the last good one stays, if there is one");

@@ -11,13 +11,16 @@ use icefold_core::{Error, ErrorKind, Result};
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::{Client, Response, StatusCode};
 
-use crate::config::without_secrets;
+use crate::config::{is_fetched, without_secrets};
 
 /// Longest time to wait for a server: to connect, and between two pieces of an answer.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// Largest file that is fetched from a URL: twice the largest geo database on sale.
-const MAX_FETCHED_BYTES: usize = 2 << 30;
+/// Longest time that an answer may take as a whole.
+const MAX_FETCHING: Duration = Duration::from_secs(600);
+
+/// Largest file that is fetched from a URL: a geo database with every address has some 500 MB.
+const MAX_FETCHED_BYTES: u64 = 1 << 30;
 
 /// A file, and what is known of the one that was read last.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Replaceable {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when the place cannot be right; [`ErrorKind::Transient`] when it may answer later.
     pub(crate) async fn changed(&mut self, s3: &S3Settings) -> Result<Option<Bytes>> {
-        let found = match is_url(&self.place) {
+        let found = match is_fetched(&self.place) {
             true => self.fetched().await?,
             false => self.read(s3).await?,
         };
@@ -65,8 +68,9 @@ impl Replaceable {
         let root = open_root(place, s3)?;
         let path = root.store.object_path(&root.uri)?;
         let store = root.store.object_store();
+        let shown = self.shown();
         let failed =
-            |e| Error::invalid(format!("`{place}` cannot be read: correct its path or its permissions")).because(e);
+            |e| Error::invalid(format!("`{shown}` cannot be read: correct its path or its permissions")).because(e);
         let found = object_store::ObjectStoreExt::head(&store, &path).await.map_err(failed)?;
         let stamp = Stamp::Stored(format!("{} {}", found.size, found.last_modified));
         if self.last.as_ref() == Some(&stamp) {
@@ -90,10 +94,15 @@ impl Replaceable {
         }
         let header = |headers: &HeaderMap, name| headers.get(name).cloned();
         let (etag, modified) = (header(response.headers(), ETAG), header(response.headers(), LAST_MODIFIED));
-        let bytes = self.body(response).await?;
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        let hash = hasher.finish();
+        let Some(bytes) = self.body(response).await? else {
+            // Not fetched again as long as it is the same, if the server can tell.
+            self.last = Some(Stamp::Served { etag, modified, hash: 0 });
+            let message = format!("`{}` is longer than {MAX_FETCHED_BYTES} bytes: put it on disk", self.shown());
+            return Err(Error::invalid(message));
+        };
+        let hashed = bytes.clone();
+        let hash = tokio::task::spawn_blocking(move || fingerprint(&hashed)).await;
+        let hash = hash.map_err(|e| Error::bug("a fingerprint panicked").because(e))?;
         let is_same = matches!(&self.last, Some(Stamp::Served { hash: last, .. }) if *last == hash);
         let stamp = Stamp::Served { etag, modified, hash };
         if is_same {
@@ -108,7 +117,13 @@ impl Replaceable {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => {
-                let built = Client::builder().connect_timeout(MAX_SILENCE).read_timeout(MAX_SILENCE).build();
+                let built = Client::builder()
+                    .connect_timeout(MAX_SILENCE)
+                    .read_timeout(MAX_SILENCE)
+                    .timeout(MAX_FETCHING)
+                    // Where a server sends us on to must not learn the key that stands in the URL.
+                    .referer(false)
+                    .build();
                 let built = built.map_err(|e| Error::bug("a client for HTTP cannot be made").because(e))?;
                 self.client.insert(built).clone()
             }
@@ -123,16 +138,21 @@ impl Replaceable {
         request.send().await.map_err(|e| self.broken(e))
     }
 
-    async fn body(&self, mut response: Response) -> Result<Bytes> {
-        let mut body = BytesMut::new();
+    /// Returns the body; `None` when it is too long.
+    async fn body(&self, mut response: Response) -> Result<Option<Bytes>> {
+        let announced = response.content_length().unwrap_or(0);
+        if announced > MAX_FETCHED_BYTES {
+            return Ok(None);
+        }
+        // At once, since a buffer that grows is copied again and again.
+        let mut body = BytesMut::with_capacity(announced as usize);
         while let Some(piece) = response.chunk().await.map_err(|e| self.broken(e))? {
-            if body.len() + piece.len() > MAX_FETCHED_BYTES {
-                let message = format!("`{}` is longer than {MAX_FETCHED_BYTES} bytes: put it on disk", self.shown());
-                return Err(Error::invalid(message));
+            if (body.len() + piece.len()) as u64 > MAX_FETCHED_BYTES {
+                return Ok(None);
             }
             body.extend_from_slice(&piece);
         }
-        Ok(body.freeze())
+        Ok(Some(body.freeze()))
     }
 
     fn away(&self) -> Error {
@@ -149,6 +169,8 @@ impl Replaceable {
     }
 }
 
-fn is_url(place: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| place.starts_with(scheme))
+fn fingerprint(bytes: &Bytes) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }

@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use icefold_integration::program::{icefold, run, succeed};
 use serde_json::{Value, json};
@@ -243,15 +243,16 @@ fn a_geo_database_that_appears_under_a_running_ingest_is_taken_up() {
         fs::copy(COUNTRIES, scene.path("new.mmdb")).expect("copy");
         fs::rename(scene.path("new.mmdb"), &place).expect("rename");
     };
-    ingest_until_places_are_known(&scene, &place, appear);
+    ingest_until_places_are_known(&scene, &place, appear, || false);
 }
 
 #[test]
 fn a_geo_database_behind_a_url_is_taken_up_and_not_fetched_twice() {
     let scene = Scene::new();
     let server = FileServer::start(fs::read(COUNTRIES).expect("database"));
-    ingest_until_places_are_known(&scene, &server.url(), || server.is_there.store(true, Ordering::SeqCst));
-    std::thread::sleep(std::time::Duration::from_millis(10));
+    let appear = || server.is_there.store(true, Ordering::SeqCst);
+    ingest_until_places_are_known(&scene, &server.url(), appear, || server.asked.load(Ordering::SeqCst) < 3);
+    assert!(server.asked.load(Ordering::SeqCst) >= 3);
     assert_eq!(server.served.load(Ordering::SeqCst), 1, "what has not changed is not fetched again");
 }
 
@@ -264,28 +265,39 @@ fn the_key_in_a_url_that_is_refused_is_not_told() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
     assert!(told.contains("404") && told.contains("correct the URL") && !told.contains("very-secret"), "{told}");
+    // Nor to whom the server sends us on to.
+    let place = place.replace("/countries.mmdb", "/moved");
+    run(&mut scene.ingest_log("moved", &[format!("enrich.geo_database={place}")]));
+    let request = server.request.lock().expect("not poisoned").clone();
+    assert!(request.starts_with("GET /countries.mmdb") && !request.contains("very-secret"), "{request}");
+
     let summary = scene.rows("lake", "SELECT summary FROM snapshots('events') LIMIT 1");
     assert!(summary[0].to_string().contains("unavailable") && !summary[0].to_string().contains("very-secret"));
 }
 
-/// A web server with one file, which is there once it is told so.
+/// A web server with one file, which is there once it is told so; who asks for `/moved` is sent on to it.
+#[derive(Clone, Default)]
 struct FileServer {
     port: u16,
     is_there: Arc<AtomicBool>,
     /// How often the file was sent.
     served: Arc<AtomicU32>,
+    /// How often it was asked for since it is there.
+    asked: Arc<AtomicU32>,
+    /// The last request.
+    request: Arc<Mutex<String>>,
 }
 
 impl FileServer {
     fn start(file: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let server = FileServer { port, is_there: Arc::default(), served: Arc::default() };
-        let (is_there, served) = (server.is_there.clone(), server.served.clone());
+        let server = FileServer { port, ..FileServer::default() };
+        let shared = server.clone();
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let _ = answer(stream.expect("a connection"), &file, &is_there, &served);
+                let _ = shared.answer(stream.expect("a connection"), &file);
             }
         });
         server
@@ -294,30 +306,38 @@ impl FileServer {
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}/countries.mmdb", self.port)
     }
-}
 
-fn answer(mut stream: TcpStream, file: &[u8], is_there: &AtomicBool, served: &AtomicU32) -> std::io::Result<()> {
-    let mut request = String::new();
-    let mut reader = BufReader::new(stream.try_clone()?);
-    while !request.ends_with("\r\n\r\n") && reader.read_line(&mut request)? > 0 {}
-    let (status, body) = match (is_there.load(Ordering::SeqCst), request.contains("\"the-version\"")) {
-        (false, _) => ("404 Not Found", &[][..]),
-        (true, true) => ("304 Not Modified", &[][..]),
-        (true, false) => ("200 OK", file),
-    };
-    if status.starts_with("200") {
-        served.fetch_add(1, Ordering::SeqCst);
+    fn answer(&self, mut stream: TcpStream, file: &[u8]) -> std::io::Result<()> {
+        let mut request = String::new();
+        let mut reader = BufReader::new(stream.try_clone()?);
+        while !request.ends_with("\r\n\r\n") && reader.read_line(&mut request)? > 0 {}
+        let is_known = request.contains("\"the-version\"");
+        let (status, body) = match self.is_there.load(Ordering::SeqCst) {
+            _ if request.starts_with("GET /moved") => ("302 Found", &[][..]),
+            false => ("404 Not Found", &[][..]),
+            true if is_known => ("304 Not Modified", &[][..]),
+            true => ("200 OK", file),
+        };
+        if self.is_there.load(Ordering::SeqCst) {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+        }
+        if status.starts_with("200") {
+            self.served.fetch_add(1, Ordering::SeqCst);
+        }
+        *self.request.lock().expect("not poisoned") = request;
+        let head = format!(
+            "HTTP/1.1 {status}\r\nETag: \"the-version\"\r\nLocation: /countries.mmdb\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)
     }
-    let head = format!(
-        "HTTP/1.1 {status}\r\nETag: \"the-version\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)
 }
 
 /// Ingests lines of many days until rows have places; lets the database at `place` appear when some are written.
-fn ingest_until_places_are_known(scene: &Scene, place: &str, appear: impl Fn()) {
+/// Goes on as long as `more` says.
+fn ingest_until_places_are_known(scene: &Scene, place: &str, appear: impl Fn(), more: impl Fn() -> bool) {
     let mut command = scene.icefold("lake");
     command.args(["ingest", "-", "--format", "combined", "--name", "log", "--commit-interval", "1"]);
     command.args(["--set", &format!("enrich.geo_database={place}"), "--set", "enrich.reload_seconds=1"]);
@@ -348,7 +368,7 @@ fn ingest_until_places_are_known(scene: &Scene, place: &str, appear: impl Fn()) 
         let count = format!("SELECT count(*) FROM ({found})");
         let output = run(scene.icefold("lake").args(["query", "--format", "csv", &count]));
         let count = String::from_utf8_lossy(&output.stdout).lines().nth(1).and_then(|n| n.parse::<u32>().ok());
-        if count > Some(20) {
+        if count > Some(20) && !more() {
             break;
         }
     }

@@ -4,6 +4,7 @@
 //! `ICEFOLD_SIM_SEEDS=100000` runs more seeds of the protocol, `ICEFOLD_SIM_INGEST_SEEDS=5000` more of the writer,
 //! `ICEFOLD_SIM_FROM=N` starts at seed N; a number of 1 with it repeats one.
 
+use icefold_integration::sim::oracle::Violation;
 use icefold_integration::sim::{Mutation, Outcome, ingest, run};
 
 /// A simulation, and how much of it CI runs.
@@ -31,7 +32,7 @@ const PROTOCOL: Simulation = Simulation {
     repeated: 20,
 };
 
-const INGEST: Simulation = Simulation {
+const WRITER: Simulation = Simulation {
     run: ingest::run,
     seeds_variable: "ICEFOLD_SIM_INGEST_SEEDS",
     seeds: 150,
@@ -89,7 +90,9 @@ impl Simulation {
         for (name, mutation) in self.mutations {
             let found = (0..self.seeds_per_mutation).find_map(|seed| {
                 let outcome = (self.run)(seed, Some(*mutation));
-                outcome.violations.into_iter().next().map(|v| (seed, v))
+                // A run that does not come to its end has shown nothing about what was broken.
+                let told = |v: &Violation| !v.what.starts_with("writer ") && !v.what.starts_with("it hangs");
+                outcome.violations.into_iter().find(told).map(|v| (seed, v))
             });
             match found {
                 Some((seed, v)) => println!("{name}: seed {seed} breaks {}: {}", v.invariant, v.what),
@@ -124,42 +127,52 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |v| v.parse().expect("a number"))
 }
 
-#[test]
-fn no_seed_breaks_an_invariant() {
-    PROTOCOL.check_seeds();
+/// The commit protocol.
+mod protocol {
+    use super::PROTOCOL;
+
+    #[test]
+    fn no_seed_breaks_an_invariant() {
+        PROTOCOL.check_seeds();
+    }
+
+    #[test]
+    fn seeds_that_once_found_a_bug_hold() {
+        PROTOCOL.check_regressions();
+    }
+
+    #[test]
+    fn a_seed_is_a_run() {
+        PROTOCOL.check_repeats();
+    }
+
+    #[test]
+    fn every_mutation_is_noticed() {
+        PROTOCOL.check_mutations();
+    }
 }
 
-#[test]
-fn seeds_that_once_found_a_bug_hold() {
-    PROTOCOL.check_regressions();
-}
+/// The whole writer.
+mod writer {
+    use super::WRITER;
 
-#[test]
-fn a_seed_is_a_run() {
-    PROTOCOL.check_repeats();
-}
+    #[test]
+    fn no_seed_breaks_an_invariant() {
+        WRITER.check_seeds();
+    }
 
-#[test]
-fn every_mutation_of_the_protocol_is_noticed() {
-    PROTOCOL.check_mutations();
-}
+    #[test]
+    fn seeds_that_once_found_a_bug_hold() {
+        WRITER.check_regressions();
+    }
 
-#[test]
-fn no_seed_of_the_whole_writer_breaks_an_invariant() {
-    INGEST.check_seeds();
-}
+    #[test]
+    fn a_seed_is_a_run() {
+        WRITER.check_repeats();
+    }
 
-#[test]
-fn seeds_of_the_whole_writer_that_once_found_a_bug_hold() {
-    INGEST.check_regressions();
-}
-
-#[test]
-fn a_seed_of_the_whole_writer_is_a_run() {
-    INGEST.check_repeats();
-}
-
-#[test]
-fn every_mutation_is_noticed_by_its_rows() {
-    INGEST.check_mutations();
+    #[test]
+    fn every_mutation_is_noticed() {
+        WRITER.check_mutations();
+    }
 }

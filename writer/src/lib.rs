@@ -20,5 +20,5 @@ pub use chunk::{Chunk, DecodedChunk, Oversized};
 pub use dedup::Dedup;
 pub use failpoint::FailPoints;
 pub use metrics::{IngestProgress, IngestReport};
-pub use pipeline::{Crew, Decode, Ingest};
+pub use pipeline::{Crew, Decode, Forgets, Ingest};
 pub use settings::Settings;

@@ -36,8 +36,6 @@ pub struct Settings {
     pub concurrent_uploads: usize,
     /// For how many seconds storage or catalog may fail before the run stops. Reading stops meanwhile. Default 300.
     pub retry_seconds: u64,
-    /// Milliseconds before the first of these tries; each further pause is twice as long, up to ten seconds. Default 100.
-    pub retry_pause_ms: u64,
     /// Length of the hot window of deduplication in seconds of arrival time. Default 7200 (two hours).
     pub dedup_window_seconds: u64,
     /// Most message ids that the hot window may hold. Default 16 million: at most 512 MB.
@@ -60,7 +58,6 @@ impl Default for Settings {
             compression_level: 1,
             concurrent_uploads: 8,
             retry_seconds: 300,
-            retry_pause_ms: 100,
             dedup_window_seconds: 2 * 60 * 60,
             dedup_max_ids: 16_000_000,
             identity_max_devices: 16_000_000,
@@ -131,10 +128,6 @@ impl Settings {
 
     pub(crate) fn retry_time(&self) -> Duration {
         Duration::from_secs(self.retry_seconds)
-    }
-
-    pub(crate) fn retry_pause(&self) -> Duration {
-        Duration::from_millis(self.retry_pause_ms)
     }
 }
 

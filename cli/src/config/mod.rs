@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use layers::Layers;
 use layers::Origin;
-pub(crate) use secrets::without_secrets;
+pub(crate) use secrets::{is_fetched, without_secrets};
 pub(crate) use show::{shown, text};
 
 /// File that is read when it is there and no other is named.

@@ -3,6 +3,7 @@
 use icefold_catalog::intent::Intent;
 use icefold_catalog::resolve::{Base, Decision, Resolver, resolve};
 use icefold_core::{Checkpoint, ShardPosition};
+use icefold_writer::Forgets;
 
 /// A way to break the commit protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub enum Mutation {
     BlindPointerSwap,
     /// A compaction does not check that the files it replaces are still live.
     SkipLivenessCheck,
-    /// A writer that is started again remembers a second of the stream.
-    ForgetOnRestart,
+    /// A writer that is started again has lost a part of its state.
+    Forget(Forgets),
 }
 
 impl Mutation {
@@ -28,10 +29,12 @@ impl Mutation {
         ("skip-liveness-check", Mutation::SkipLivenessCheck),
     ];
     /// Mutations that the simulation of the whole writer notices, with their names.
-    pub const INGEST: [(&'static str, Mutation); 3] = [
+    pub const INGEST: [(&'static str, Mutation); 5] = [
         ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
         ("blind-pointer-swap", Mutation::BlindPointerSwap),
-        ("forget-on-restart", Mutation::ForgetOnRestart),
+        ("forget-ids", Mutation::Forget(Forgets::Ids)),
+        ("forget-sessions", Mutation::Forget(Forgets::Sessions)),
+        ("forget-identities", Mutation::Forget(Forgets::Identities)),
     ];
 
     /// Returns the decision procedure under this mutation.
@@ -49,7 +52,7 @@ impl Mutation {
                 Decision::Replan { .. } => Ok(Decision::Apply { remove: still_live(intent, base), checkpoint: None }),
                 other => Ok(other),
             },
-            Some(Mutation::BlindPointerSwap | Mutation::ForgetOnRestart) | None => resolve,
+            Some(Mutation::BlindPointerSwap | Mutation::Forget(_)) | None => resolve,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub restarts: u32,
     /// Times that a writer was fenced.
     pub fenced: u32,
+    /// Of the tables and checkpoints of all versions, in order: two runs that differ have others.
+    pub digest: u64,
     /// Broken invariants.
     pub violations: Vec<Violation>,
 }

@@ -4,6 +4,7 @@
 //! What the decoder does in one pass is compared with slower programs written apart from it: `serde_json` says what is JSON,
 //! the plain validation of `icefold_core::contract` what the contracts promise.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -125,11 +126,9 @@ impl Laws {
     /// An event passes with contracts if it passes without and the plain validation finds nothing; what is held against it
     /// is one of the things that the plain validation finds.
     fn check_promises(&self, plain: &DecodedChunk, promised: &DecodedChunk) {
-        let refusals = Refusals::of(&promised.quarantine);
-        for row in 0..plain.events.num_rows() {
-            let at = place(&plain.events, row);
-            let raw = rows_at(&plain.raw, at);
-            let payload = bytes_at(&plain.raw, "payload", raw).unwrap_or_default();
+        let (refusals, raw) = (Refusals::of(&promised.quarantine), rows_by_place(&plain.raw));
+        for at in places(&plain.events) {
+            let payload = bytes_at(&plain.raw, "payload", raw[&at]).unwrap_or_default();
             let Some(event) = unambiguous(payload) else { continue };
             let expected = validate_value(&self.set.contracts, &event);
             match refusals.at(at) {
@@ -184,12 +183,16 @@ fn place(rows: &RecordBatch, row: usize) -> At {
     (offset, column(rows, "sub_offset").as_primitive::<Int32Type>().value(row))
 }
 
-fn rows_at(raw: &RecordBatch, at: At) -> usize {
-    (0..raw.num_rows()).find(|row| place(raw, *row) == at).expect("W1: every event has its raw row")
+fn places(rows: &RecordBatch) -> Vec<At> {
+    (0..rows.num_rows()).map(|row| place(rows, row)).collect()
+}
+
+fn rows_by_place(rows: &RecordBatch) -> HashMap<At, usize> {
+    places(rows).into_iter().enumerate().map(|(row, at)| (at, row)).collect()
 }
 
 /// What `quarantine` says, by place.
-struct Refusals(Vec<(At, Told)>);
+struct Refusals(HashMap<At, Told>);
 
 #[derive(Debug)]
 struct Told {
@@ -208,7 +211,7 @@ impl Refusals {
     }
 
     fn at(&self, at: At) -> Option<&Told> {
-        self.0.iter().find(|(place, _)| *place == at).map(|(_, told)| told)
+        self.0.get(&at)
     }
 }
 
@@ -256,8 +259,16 @@ fn check_any(decoder: &mut Decoder, bytes: &[u8]) -> DecodedChunk {
 /// # Panics
 /// When a law is broken.
 pub fn check_rows(decoded: &DecodedChunk) {
-    assert_eq!(decoded.raw.num_rows(), decoded.events.num_rows() + decoded.quarantine.num_rows(), "W2");
+    let mut decided = [places(&decoded.events), places(&decoded.quarantine)].concat();
+    decided.sort_unstable();
+    assert_eq!(decided, places(&decoded.raw), "W2: each raw row is an event or quarantined, once");
     assert_eq!(decoded.events.num_rows(), decoded.message_hashes.len(), "every event has its hash");
+    let raw = rows_by_place(&decoded.raw);
+    for (row, at) in places(&decoded.quarantine).into_iter().enumerate() {
+        let both = [(&decoded.quarantine, row), (&decoded.raw, raw[&at])];
+        let payloads = both.map(|(rows, row)| bytes_at(rows, "payload", row));
+        assert_eq!(payloads[0], payloads[1], "a quarantined event is kept whole");
+    }
     for rows in [&decoded.raw, &decoded.events, &decoded.quarantine] {
         for field in rows.schema().fields().iter().filter(|field| !BYTES.contains(&field.name().as_str())) {
             for row in 0..rows.num_rows() {
@@ -273,7 +284,7 @@ pub fn check_rows(decoded: &DecodedChunk) {
             assert!(matches!(json, Ok(true)), "`{name}` holds an object: {}", String::from_utf8_lossy(text));
         }
     }
-    for (_, told) in Refusals::of(&decoded.quarantine).0 {
+    for told in Refusals::of(&decoded.quarantine).0.into_values() {
         assert!(Reason::ALL.iter().any(|reason| reason.as_str() == told.reason), "`{}` is a reason", told.reason);
     }
 }
@@ -293,8 +304,8 @@ pub fn check_lines_are_kept(bytes: &[u8], raw: &RecordBatch) {
         assert_eq!(rows == 0, blank, "W1: {}", String::from_utf8_lossy(line));
         if rows > 0 && bytes_at(raw, "batch_envelope", row).is_none() {
             assert_eq!((rows, bytes_at(raw, "payload", row)), (1, Some(record)), "a record is one row");
-        } else {
-            check_events_of_a_batch(record, raw, row..row + rows);
+        } else if rows > 0 {
+            check_events_of_a_batch(text, raw, row..row + rows);
         }
         row += rows;
         at += line.len() + 1;
@@ -302,14 +313,24 @@ pub fn check_lines_are_kept(bytes: &[u8], raw: &RecordBatch) {
     assert_eq!(row, raw.num_rows(), "W1: every row comes from a line");
 }
 
+/// The events stand in the record in their order, and with what surrounds them and commas they are all of it.
 fn check_events_of_a_batch(record: &[u8], raw: &RecordBatch, rows: std::ops::Range<usize>) {
+    let commas = rows.len() - 1;
+    let mut kept = commas + solid(bytes_at(raw, "batch_envelope", rows.start).unwrap_or_default());
     let mut rest = record;
     for (number, row) in rows.enumerate() {
         let event = bytes_at(raw, "payload", row).expect("every row has its payload");
         let found = rest.windows(event.len().max(1)).position(|window| event.is_empty() || window == event);
         rest = &rest[found.expect("the events of a batch stand in order in its record") + event.len()..];
         assert_eq!(place(raw, row).1 as usize, number, "events of a batch are counted");
+        kept += solid(event);
     }
+    assert_eq!(kept, solid(record), "no event of a batch is lost: {}", String::from_utf8_lossy(record));
+}
+
+/// Counts the bytes that are no blanks.
+fn solid(text: &[u8]) -> usize {
+    text.iter().filter(|byte| !b" \t\r".contains(byte)).count()
 }
 
 /// Accepted is JSON, and what is refused for not being JSON is none.

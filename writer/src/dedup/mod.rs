@@ -148,6 +148,11 @@ impl Dedup {
         micros_of(self.horizons[usize::from(OTHER_SHARDS)])
     }
 
+    /// Loses what it remembers, but for how far the shards are: a defect, for simulations that have to notice it.
+    pub(crate) fn lose_ids(&mut self) {
+        self.slots = Slots::new();
+    }
+
     /// Returns how many ids are stored.
     pub fn stored_ids(&self) -> usize {
         self.slots.stored()

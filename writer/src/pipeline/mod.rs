@@ -124,6 +124,18 @@ pub struct Ingest {
     progress: watch::Sender<IngestProgress>,
     fail_points: FailPoints,
     crew: Crew,
+    forgets: Option<Forgets>,
+}
+
+/// What a run loses of its state when it is started again: a defect, for simulations that have to notice it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgets {
+    /// Which events were accepted.
+    Ids,
+    /// Sessions that may still grow.
+    Sessions,
+    /// Whose a device is.
+    Identities,
 }
 
 impl Ingest {
@@ -152,6 +164,7 @@ impl Ingest {
             progress: watch::Sender::default(),
             fail_points: FailPoints::default(),
             crew: Crew::default(),
+            forgets: None,
         })
     }
 
@@ -206,6 +219,14 @@ impl Ingest {
     #[must_use]
     pub fn crew(mut self, crew: Crew) -> Self {
         self.crew = crew;
+        self
+    }
+
+    /// Breaks the run on purpose.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn forgets(mut self, forgets: Option<Forgets>) -> Self {
+        self.forgets = forgets;
         self
     }
 
@@ -270,6 +291,13 @@ impl Ingest {
         let start = |shard: &ShardId| events.checkpoint.next(shard).min(identities.checkpoint.next(shard));
         let starts = standings.keys().map(|shard| (shard.clone(), start(shard))).collect();
         fold::rebuild_bindings(&identities.table, &starts, &mut folds.identities).await?;
+        let fresh = Folds::new(&self.settings)?;
+        match self.forgets {
+            None => {}
+            Some(Forgets::Ids) => folds.dedup.lose_ids(),
+            Some(Forgets::Sessions) => folds.sessions = fresh.sessions,
+            Some(Forgets::Identities) => folds.identities = fresh.identities,
+        }
         Ok(folds)
     }
 

@@ -28,7 +28,7 @@ impl Crew {
     /// Computes something that takes processor time; where there are threads, on one that nobody waits for.
     ///
     /// # Errors
-    /// Those of `what`; [`ErrorKind::Bug`] when it panics.
+    /// Those of `what`; [`ErrorKind::Bug`] when it panics on a thread of its own.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         what: impl FnOnce() -> Result<T> + Send + 'static,

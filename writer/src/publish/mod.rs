@@ -75,16 +75,17 @@ impl Publisher {
             tables,
             contract,
             concurrent_uploads: settings.concurrent_uploads,
-            patience: Patience::new(settings.retry_time(), settings.retry_pause()),
+            patience: Patience::new(settings.retry_time()),
             fail_points,
             crew: Crew::default(),
             foreign: BTreeSet::new(),
         }
     }
 
-    /// Sets who closes files.
+    /// Sets who closes files. Tasks do not sleep before they try again, or a run would not follow from its input.
     pub(crate) fn crew(self, crew: Crew) -> Self {
-        Publisher { crew, ..self }
+        let patience = if matches!(crew, Crew::Tasks(_)) { self.patience.without_pauses() } else { self.patience };
+        Publisher { crew, patience, ..self }
     }
 
     pub(crate) fn tables(&self) -> &[TableState; TABLES] {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use icefold_core::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
+/// The first pause; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -16,8 +19,13 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn new(limit: Duration, first_pause: Duration) -> Self {
-        Patience { limit, first_pause }
+    pub(crate) fn new(limit: Duration) -> Self {
+        Patience { limit, first_pause: FIRST_PAUSE }
+    }
+
+    /// The same, but others get their turn where it would sleep.
+    pub(crate) fn without_pauses(self) -> Self {
+        Patience { first_pause: Duration::ZERO, ..self }
     }
 
     /// Calls `act` until it succeeds, fails for good, or the time is over. `what` completes "cannot …".
@@ -40,7 +48,6 @@ impl Patience {
                 return Err(self.give_up(what, error));
             }
             tracing::warn!(what, pause_ms = pause.as_millis() as u64, error = ?error, "trying again");
-            // The shortest sleep is a millisecond; where no pause is wanted, others get their turn.
             match pause.is_zero() {
                 true => tokio::task::yield_now().await,
                 false => tokio::time::sleep(pause).await,

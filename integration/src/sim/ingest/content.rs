@@ -20,6 +20,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// Shard, offset and bytes of a raw row.
+    pub fn line(&self) -> (ShardId, u64, String) {
+        let payload = self.columns.iter().find(|(name, _)| name == "payload");
+        (self.shard.clone(), self.offset.position, payload.map_or_else(String::new, |(_, value)| value.clone()))
+    }
+
     fn is_before(&self, checkpoint: &Checkpoint) -> bool {
         self.offset < checkpoint.next(&self.shard)
     }

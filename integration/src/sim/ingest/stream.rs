@@ -7,7 +7,7 @@
 //! (`writer/src/dedup/mod.rs`). So no shard is read further ahead of another than the *slack*, and nothing is repeated
 //! through another shard about a window later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,8 @@ use tokio::sync::Notify;
 const EVENTS: u32 = 120;
 /// 2026-11-22T12:00:00Z.
 const NOON_MS: i64 = 1_795_348_800_000;
+/// Time of the source: a file that was written when everything in it had arrived.
+const SOURCE_MS: i64 = NOON_MS + 30 * 24 * 60 * MINUTE_MS;
 const MINUTE_MS: i64 = 60_000;
 /// Name of the one segment of each shard.
 const SEGMENT: &str = "lines";
@@ -35,6 +37,17 @@ pub struct Limits {
     pub window_ms: i64,
     /// How far one shard may be ahead of another.
     pub slack_ms: i64,
+}
+
+/// How many lines are events, how many of these say something new, and how many lines are none.
+#[derive(Debug)]
+pub struct Messages {
+    /// Events.
+    pub all: usize,
+    /// Different `messageId`s.
+    pub distinct: usize,
+    /// Lines that cannot be read.
+    pub unreadable: usize,
 }
 
 /// The lines of every shard.
@@ -104,6 +117,27 @@ impl Stream {
 
     fn add(&mut self, name: &str, parents: Vec<usize>) {
         self.shards.push(Shard { id: ShardId::new(name), text: "".into(), arrivals: BTreeMap::new(), parents });
+    }
+
+    /// Returns shard, offset and bytes (as hexadecimal digits) of every line, in the order of shards and offsets.
+    pub fn lines(&self) -> Vec<(ShardId, u64, String)> {
+        let hex = |line: &str| line.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let line = |shard: &Shard, at: usize| hex(shard.text[at..].lines().next().unwrap_or_default());
+        let all = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.arrivals.keys().map(move |at| (shard.id.clone(), *at as u64, line(shard, *at))));
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Counts what the lines say.
+    pub fn messages(&self) -> Messages {
+        let lines = self.shards.iter().flat_map(|shard| shard.text.lines());
+        let ids: Vec<_> = lines.filter_map(|line| line.strip_suffix('}')?.split('"').nth(3)).collect();
+        let all = self.shards.iter().map(|shard| shard.arrivals.len()).sum::<usize>();
+        Messages { all: ids.len(), distinct: ids.iter().collect::<BTreeSet<_>>().len(), unreadable: all - ids.len() }
     }
 
     /// Opens every shard where `position` says; `lines` says how many of them the next chunk holds at most.
@@ -207,7 +241,7 @@ impl Source for LineSource {
             segment: SEGMENT.into(),
             start: start as u64,
             bytes: self.shard.text.as_bytes()[start..end].to_vec().into(),
-            source_time_micros: NOON_MS * 1_000,
+            source_time_micros: SOURCE_MS * 1_000,
             oversized: None,
             from: std::mem::replace(&mut self.next, behind.clone()),
             to: ShardPosition::at(behind),

@@ -1,17 +1,19 @@
 //! One run: writers that die, are fenced and come back, until the stream is in; then the verdict on every version.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use icefold_catalog::Warehouse;
 use icefold_core::tables::TableKind;
-use icefold_core::{ErrorKind, Invariant, Result};
+use icefold_core::{Error, ErrorKind, Invariant, Result};
 use icefold_writer::decode::{DecodeSettings, Decoder, InputFormat};
 use icefold_writer::fold::session::SessionSettings;
-use icefold_writer::{Crew, Ingest, Settings};
+use icefold_writer::{Crew, Forgets, Ingest, Settings};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::content::{Reader, Truth, difference};
+use super::content::{Reader, Row, Truth, difference};
 use super::stream::{Limits, Lines, Stream};
 use crate::sim::Mutation;
 use crate::sim::faults::{Rates, turns};
@@ -21,6 +23,8 @@ use crate::sim::world::Outcome;
 
 /// Lives that a writer may have before the run counts as stuck.
 const MAX_LIVES: u32 = 400;
+/// Longest time of a run; one that takes it waits for what never comes.
+const MAX_RUN: Duration = Duration::from_secs(120);
 /// Longest rest of a worker, in turns of the scheduler.
 const LONGEST_REST: u32 = 12;
 /// Most lines of a chunk.
@@ -29,7 +33,9 @@ const MAX_LINES: usize = 6;
 /// Runs one seed, with the protocol as it is or broken on purpose.
 pub fn run(seed: u64, mutation: Option<Mutation>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    runtime.expect("a current-thread runtime needs nothing that could fail").block_on(World::new(seed, mutation).run())
+    let run = async { tokio::time::timeout(MAX_RUN, World::new(seed, mutation).run()).await };
+    let outcome = runtime.expect("a current-thread runtime needs nothing that could fail").block_on(run);
+    outcome.unwrap_or_else(|_| stuck(format!("it hangs: no end in {} s", MAX_RUN.as_secs())))
 }
 
 struct World {
@@ -37,7 +43,7 @@ struct World {
     stream: Stream,
     settings: Settings,
     writers: u64,
-    forgets: bool,
+    forgets: Option<Forgets>,
 }
 
 impl World {
@@ -64,7 +70,10 @@ impl World {
             settings,
             writers: rng.random_range(1..=2),
             lake: Lake::new(seed, mutation, rates, catalog),
-            forgets: mutation == Some(Mutation::ForgetOnRestart),
+            forgets: match mutation {
+                Some(Mutation::Forget(forgets)) => Some(forgets),
+                _ => None,
+            },
         }
     }
 
@@ -93,13 +102,30 @@ impl World {
         let warehouse = lake.truth();
         let settings = Settings { cores: 1, commit_bytes: 1 << 30, ..self.settings.clone() };
         let all_lines: Lines = Arc::new(|| usize::MAX);
-        self.ingest(&warehouse, settings, Crew::Tasks(Arc::new(|| 0)), &all_lines).await?;
+        self.ingest(&warehouse, settings, Crew::Tasks(Arc::new(|| 0)), &all_lines, None).await?;
         let (mut truth, mut reader) = (Truth::new(), Reader::default());
         for kind in TableKind::ALL {
             let table = warehouse.load(kind.name()).await?;
             truth.insert(kind.name().to_owned(), reader.table(&table).await?.1);
         }
+        self.check_truth(&truth)?;
         Ok(truth)
+    }
+
+    /// What both runs might lose is compared with the stream itself: each line is a raw row, and an event or quarantined
+    /// unless it says again what was said.
+    fn check_truth(&self, truth: &Truth) -> Result<()> {
+        let lines = self.stream.lines();
+        let raw: Vec<_> = truth[TableKind::RawEvents.name()].iter().map(Row::line).collect();
+        let said = self.stream.messages();
+        let [events, quarantined] = [TableKind::Events, TableKind::Quarantine].map(|kind| truth[kind.name()].len());
+        match raw == lines && quarantined == said.unreadable && (said.distinct..=said.all).contains(&events) {
+            true => Ok(()),
+            false => Err(Error::bug(format!(
+                "{} raw rows, {events} events and {quarantined} quarantined of {said:?}",
+                raw.len()
+            ))),
+        }
     }
 
     /// One writer process, started again whenever it dies, fails or is fenced, until the stream is in.
@@ -114,7 +140,7 @@ impl World {
             let lines: Lines = Arc::new(move || 1 + lines.below(MAX_LINES as u32) as usize);
             let end = tokio::select! {
                 biased;
-                end = self.ingest(&warehouse, self.settings_of(life), crew, &lines) => Some(end),
+                end = self.ingest(&warehouse, self.settings.clone(), crew, &lines, self.forgets) => Some(end),
                 () = faults.death() => None,
             };
             match end {
@@ -134,31 +160,32 @@ impl World {
         Lives { stuck: Some(format!("not finished in {MAX_LIVES} lives; last error: {last}")), ..lives }
     }
 
-    fn settings_of(&self, life: u32) -> Settings {
-        let mut settings = self.settings.clone();
-        if self.forgets && life > 0 {
-            (settings.dedup_window_seconds, settings.sessions.open_seconds) = (1, 1);
-        }
-        settings
-    }
-
-    async fn ingest(&self, warehouse: &Warehouse, settings: Settings, crew: Crew, lines: &Lines) -> Result<()> {
+    async fn ingest(
+        &self,
+        warehouse: &Warehouse,
+        settings: Settings,
+        crew: Crew,
+        lines: &Lines,
+        forgets: Option<Forgets>,
+    ) -> Result<()> {
         let mut ingest = Ingest::open(warehouse, settings).await?;
         for source in self.stream.open(|shard| ingest.position(shard), lines) {
             ingest = ingest.source(source);
         }
         let decoder = || Decoder::new(DecodeSettings::default(), InputFormat::Segment);
-        Box::pin(ingest.crew(crew).decoder(decoder).run()).await.map(drop)
+        Box::pin(ingest.crew(crew).forgets(forgets).decoder(decoder).run()).await.map(drop)
     }
 
     async fn judge(&self, truth: &Truth, outcome: &mut Outcome) {
         let (warehouse, mut reader, mut progress) = (self.lake.truth(), Reader::default(), Progress::default());
         let versions = self.lake.service.versions();
         outcome.versions = versions.len();
+        let mut digest = DefaultHasher::new();
         for (name, location) in &versions {
             let at = format!("{name} {}", location.rsplit('/').next().unwrap_or_default());
             match reader.version(&warehouse, name, location).await {
                 Ok((checkpoint, rows)) => {
+                    (&name.name, format!("{checkpoint:?}")).hash(&mut digest);
                     let differs = difference(&truth[&name.name], &checkpoint, &rows);
                     let differs =
                         differs.map(|what| Violation { invariant: Invariant::W1, what: format!("{at}: {what}") });
@@ -167,6 +194,7 @@ impl World {
                 Err(e) => outcome.violations.push(Violation { invariant: Invariant::T2, what: format!("{at}: {e:?}") }),
             }
         }
+        outcome.digest = digest.finish();
         for kind in TableKind::ALL {
             let end = match warehouse.load(kind.name()).await {
                 Ok(table) => reader.table(&table).await,
@@ -208,7 +236,6 @@ fn settings(rng: &mut SmallRng) -> Settings {
         max_buffer_bytes: row_group_bytes.max(40_000),
         concurrent_uploads: rng.random_range(1..=4),
         retry_seconds: 3_600,
-        retry_pause_ms: 0,
         dedup_window_seconds: window,
         sessions: SessionSettings {
             max_length_seconds: [2 * 3_600, 24 * 3_600][rng.random_range(0..2)],

@@ -104,9 +104,7 @@ proptest! {
 
     #[test]
     fn any_bytes_of_a_log_are_accounted_for(bytes in "([\u{0}-~é]|- |\\[10/Oct/2000:13:55:36 -0700\\] |\"GET / HTTP/1.1\" ){0,40}") {
-        let settings = DecodeSettings::default();
-        let decoded = decode(&chunk(&bytes), &settings, InputFormat::Combined).expect("decodes");
-        prop_assert_eq!(decoded.raw.num_rows(), decoded.events.num_rows() + decoded.quarantine.num_rows());
+        laws().check_log(bytes.as_bytes());
     }
 
     #[test]
