@@ -82,6 +82,20 @@ impl Scene {
 }
 
 impl Scene {
+    /// A lake with events that its contract refused, and beside it `wide`: what the shipped contract makes of the same source
+    /// from the start.
+    fn strict_and_wide(commit_bytes: &str) -> Self {
+        let scene = Scene::new();
+        scene.apply_stricter();
+        scene.offer(1);
+        scene.offer(2);
+        succeed(scene.ingest().args(["--commit-bytes", commit_bytes]));
+        let wide = || icefold(&scene.path("wide"));
+        succeed(wide().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+        succeed(wide().arg("ingest").arg(scene.path("source")));
+        scene
+    }
+
     /// Puts an earlier version of `commerce` in force that refuses payment by card.
     fn apply_stricter(&self) {
         let stricter = self.changed("version: 1.0.0", "version: 0.9.0");
@@ -226,17 +240,9 @@ fn outcome(scene: &Scene, warehouse: &str) -> (String, String) {
 
 #[test]
 fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
-    let scene = Scene::new();
-    scene.apply_stricter();
-    scene.offer(1);
-    scene.offer(2);
-    succeed(scene.ingest().args(["--commit-bytes", "4000000"]));
+    let scene = Scene::strict_and_wide("4000000");
     let refused = scene.number("SELECT count(*) FROM quarantine WHERE reason = 'not_in_enum'");
     assert!(refused > 10, "{refused} events paid by card");
-    // What the wider contract makes of the same source from the start.
-    succeed(icefold(&scene.path("wide")).args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
-    succeed(icefold(&scene.path("wide")).arg("ingest").arg(scene.path("source")));
-
     let redrive = |options: &[&str]| -> Value {
         let mut command = scene.icefold();
         let text = succeed(command.args(["quarantine", "redrive", "--json"]).args(options));
@@ -278,14 +284,8 @@ fn moments(count: u32, whole: Duration) -> impl Iterator<Item = Duration> {
 
 #[test]
 fn a_redrive_killed_at_any_moment_is_finished_by_the_next() {
-    let scene = Scene::new();
-    scene.apply_stricter();
-    scene.offer(1);
-    scene.offer(2);
     // Many small files, each of which is let in and taken out by commits of its own.
-    succeed(scene.ingest().args(["--commit-bytes", "150000"]));
-    succeed(icefold(&scene.path("wide")).args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
-    succeed(icefold(&scene.path("wide")).arg("ingest").arg(scene.path("source")));
+    let scene = Scene::strict_and_wide("150000");
     scene.apply_shipped();
     let started = Instant::now();
     succeed(scene.icefold().args(["quarantine", "redrive", "--dry-run"]));

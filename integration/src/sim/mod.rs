@@ -8,9 +8,10 @@
 //! Every version that a pointer ever had is checked by the [`oracle`] against the plain truth: at a checkpoint the table
 //! holds exactly the records before it.
 //!
-//! * [`faults`]: storage and pointers that fail from a seed. * [`lake`]: what processes share. * [`writer`]: a writer and a compactor reduced to the
-//!   protocol. * [`world`]: one run. * [`mutation`]: protocols broken on purpose, which the oracle must notice. * [`ingest`]: the same
-//!   for the whole writer, with its state.
+//! * [`faults`]: storage and pointers that fail from a seed. * [`lake`]: what processes share.
+//! * [`writer`]: a writer and a compactor reduced to the protocol. * [`world`]: one run.
+//! * [`mutation`]: protocols broken on purpose, which the oracle must notice.
+//! * [`ingest`]: the same for the whole writer, with its state.
 
 pub mod faults;
 pub mod ingest;
