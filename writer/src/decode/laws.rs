@@ -338,11 +338,9 @@ fn check_what_is_json(decoded: &DecodedChunk) {
     let refusals = Refusals::of(&decoded.quarantine);
     for row in 0..decoded.raw.num_rows() {
         let payload = bytes_at(&decoded.raw, "payload", row).unwrap_or_default();
-        let text = if place(&decoded.raw, row).0 == 0 {
-            payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload)
-        } else {
-            payload
-        };
+        // A file may begin with a mark; an event inside of a batch may not.
+        let is_first = place(&decoded.raw, row) == (0, 0) && bytes_at(&decoded.raw, "batch_envelope", row).is_none();
+        let text = payload.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first).unwrap_or(payload);
         let is_json = serde_json::from_slice::<Value>(text).is_ok();
         let shown = || String::from_utf8_lossy(text);
         match refusals.at(place(&decoded.raw, row)) {
