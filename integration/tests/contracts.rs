@@ -82,6 +82,17 @@ impl Scene {
 }
 
 impl Scene {
+    /// A following ingest that has taken in the first file.
+    fn follow_from_the_first_file(&self) -> Following {
+        self.offer(1);
+        let mut command = self.ingest();
+        command.args(["--follow", "--commit-interval", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let following = Following(command.spawn().expect("start"));
+        self.wait_for("the first file", "SELECT count(*) FROM raw_events", 10_000);
+        self.wait_for("its events", "SELECT count(*) FROM events", 9_000);
+        following
+    }
+
     /// A lake with events that its contract refused, and beside it `wide`: what the shipped contract makes of the same source
     /// from the start.
     fn strict_and_wide(commit_bytes: &str) -> Self {
@@ -132,12 +143,7 @@ impl Following {
 #[test]
 fn a_contract_applied_under_a_running_ingest_takes_effect_without_restart_or_loss() {
     let scene = Scene::new();
-    scene.offer(1);
-    let mut command = scene.ingest();
-    command.args(["--follow", "--commit-interval", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let following = Following(command.spawn().expect("start"));
-    scene.wait_for("the first file", "SELECT count(*) FROM raw_events", 10_000);
-    scene.wait_for("its events", "SELECT count(*) FROM events", 9_000);
+    let following = scene.follow_from_the_first_file();
     let before = scene.number("SELECT count(*) FROM events");
 
     succeed(scene.icefold().args(["contract", "apply", CONTRACTS]));
@@ -359,12 +365,7 @@ fn two_redrives_at_once_let_each_event_in_once() {
 fn what_a_redrive_has_let_in_under_a_running_ingest_is_a_duplicate_from_then_on() {
     let scene = Scene::new();
     scene.apply_stricter();
-    scene.offer(1);
-    let mut command = scene.ingest();
-    command.args(["--follow", "--commit-interval", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let following = Following(command.spawn().expect("start"));
-    scene.wait_for("the first file", "SELECT count(*) FROM raw_events", 10_000);
-    scene.wait_for("its events", "SELECT count(*) FROM events", 9_000);
+    let following = scene.follow_from_the_first_file();
     scene.apply_shipped();
     succeed(scene.icefold().args(["quarantine", "redrive"]));
     let redriven = scene.number("SELECT count(*) FROM events");

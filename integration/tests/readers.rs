@@ -43,16 +43,7 @@ fn other_engines_agree_with_icefold_now_and_at_older_snapshots() {
         assert!(rows > Some(0), "`{column}` would not be tested");
     }
 
-    scene.offer(FILES / 2..FILES);
-    scene.ingest();
-    scene.icefold(["verify"]);
-    let older: Vec<String> = TABLES.iter().flat_map(|t| snapshot_options(&expect[t], t)).collect();
-    for (table, figures) in scene.expectation() {
-        expect[table]["current"] = figures;
-    }
-    let file = scene.write("expect.json", &expect);
-    let options = ["--oldest", "--expect", &file].into_iter().chain(older.iter().map(String::as_str));
-    let now = scene.agreed(&options.collect::<Vec<_>>());
+    let now = scene.agreed_after_the_rest(&mut expect);
     for table in TABLES {
         let asked = now["spark"][table].as_object().expect("figures by snapshot").len();
         assert!(asked >= 2, "`{table}` was read at {asked} snapshot, an older one too was meant");
@@ -76,16 +67,7 @@ fn other_engines_read_rows_from_before_and_after_a_change_of_contracts() {
         assert_eq!(applied["filtered"][format!("{column} is null")], before["rows"], "{column}");
     }
 
-    scene.offer(FILES / 2..FILES);
-    scene.ingest();
-    scene.icefold(["verify"]);
-    let older: Vec<String> = TABLES.iter().flat_map(|t| snapshot_options(&expect[t], t)).collect();
-    for (table, figures) in scene.expectation() {
-        expect[table]["current"] = figures;
-    }
-    let file = scene.write("expect.json", &expect);
-    let options = ["--oldest", "--expect", &file].into_iter().chain(older.iter().map(String::as_str));
-    let now = scene.agreed(&options.collect::<Vec<_>>());
+    let now = scene.agreed_after_the_rest(&mut expect);
     let by_snapshot = now["spark"]["events"].as_object().expect("figures by snapshot");
     let after: Vec<&Value> = by_snapshot.values().filter(|f| f["non_null"].get("order_id").is_some()).collect();
     assert_eq!(after.len(), 1, "older snapshots have no promoted columns");
@@ -306,6 +288,20 @@ impl Scene {
     /// Asks icefold and the other engines, who must agree.
     fn agreed(&self, options: &[&str]) -> Value {
         agreed(&self.python, &self.path("warehouse"), options)
+    }
+
+    /// Ingests the files that are left and asks all engines, now and at the snapshots of `expect`, which must say what it says.
+    fn agreed_after_the_rest(&self, expect: &mut Value) -> Value {
+        self.offer(FILES / 2..FILES);
+        self.ingest();
+        self.icefold(["verify"]);
+        let older: Vec<String> = TABLES.iter().flat_map(|t| snapshot_options(&expect[t], t)).collect();
+        for (table, figures) in self.expectation() {
+            expect[table]["current"] = figures;
+        }
+        let file = self.write("expect.json", expect);
+        let options = ["--oldest", "--expect", &file].into_iter().chain(older.iter().map(String::as_str));
+        self.agreed(&options.collect::<Vec<_>>())
     }
 
     /// Lets other engines commit; returns the tables' current snapshots.
