@@ -305,7 +305,7 @@ pub fn check_lines_are_kept(bytes: &[u8], raw: &RecordBatch) {
         if rows > 0 && bytes_at(raw, "batch_envelope", row).is_none() {
             assert_eq!((rows, bytes_at(raw, "payload", row)), (1, Some(record)), "a record is one row");
         } else if rows > 0 {
-            check_events_of_a_batch(text, raw, row..row + rows);
+            check_events_of_a_batch(record, raw, row..row + rows);
         }
         row += rows;
         at += line.len() + 1;
