@@ -65,9 +65,9 @@ impl Scene {
         serde_json::from_str(printed.lines().next().unwrap_or("null")).expect("a JSON row")
     }
 
-    /// Returns how many rows of `quarantine`, the table that is committed last, are in; none while there is no table.
+    /// Returns how many rows of `events`, the table that is committed last, are in; none while there is no table.
     fn committed(&self) -> u64 {
-        let output = run(self.icefold().args(["query", "--format", "json", "SELECT count(*) AS n FROM quarantine"]));
+        let output = run(self.icefold().args(["query", "--format", "json", "SELECT count(*) AS n FROM events"]));
         serde_json::from_slice::<Value>(&output.stdout).map_or(0, |row| row["n"].as_u64().unwrap_or(0))
     }
 

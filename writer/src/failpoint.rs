@@ -11,7 +11,8 @@ pub const AFTER_ANNOUNCE: &str = "after-announce";
 pub const MID_UPLOAD: &str = "mid-upload";
 /// Every file of a batch is uploaded, no table is committed.
 pub const AFTER_UPLOAD: &str = "after-upload";
-/// A table is committed, the next one is not. Hit twice for each batch.
+/// A table is committed, the next one is not. Hit once less than a batch has tables, and
+/// once for each file of a redrive.
 pub const BETWEEN_TABLES: &str = "between-tables";
 /// Every table is committed.
 pub const AFTER_COMMIT: &str = "after-commit";

@@ -33,6 +33,7 @@ use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat};
 use crate::encode::partition::{folder, split_by_day};
 use crate::encode::{EncodedFile, TableEncoder};
 use crate::enrich::{Enricher, Enrichment};
+use crate::failpoint::{self, FailPoints};
 use crate::fold::Texts;
 use crate::publish::Destination;
 use crate::settings::Settings;
@@ -53,6 +54,7 @@ pub struct Redrive {
     segment: Decoder,
     combined: Decoder,
     enricher: Enricher,
+    fail_points: FailPoints,
 }
 
 /// A data file of the quarantine, and which of its rows pass now.
@@ -114,7 +116,15 @@ impl Redrive {
             segment,
             combined: Decoder::new(decode, InputFormat::Combined)?,
             enricher: enrichment.enricher(),
+            fail_points: FailPoints::default(),
         })
+    }
+
+    /// Arms a fail point, for crash tests; the one that is passed is [`failpoint::BETWEEN_TABLES`].
+    #[must_use]
+    pub fn fail_points(mut self, fail_points: FailPoints) -> Self {
+        self.fail_points = fail_points;
+        self
     }
 
     /// Returns the data files of the quarantine.
@@ -198,7 +208,10 @@ impl Redrive {
             return self.release(judged, &fates).await;
         }
         match self.let_in(judged, &accepted, events).await? {
-            CommitOutcome::Committed { .. } => self.release(judged, &fates).await,
+            CommitOutcome::Committed { .. } => {
+                self.fail_points.pass(failpoint::BETWEEN_TABLES);
+                self.release(judged, &fates).await
+            }
             // An earlier run has let other rows of this file in and was interrupted: finish it, these are next.
             CommitOutcome::AlreadyCommitted { .. } => {
                 let finished: Vec<_> = fates.into_iter().filter(|(_, fate)| *fate == Fate::AlreadyIn).collect();

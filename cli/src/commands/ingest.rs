@@ -8,13 +8,13 @@ use icefold_catalog::store::open_foreign;
 use icefold_core::Result;
 use icefold_writer::decode::{Decoder, InputFormat};
 use icefold_writer::source::{OpenSource, SourceName, SourceSettings, open_source};
-use icefold_writer::{FailPoints, Ingest, IngestProgress, IngestReport};
+use icefold_writer::{Ingest, IngestProgress, IngestReport};
 use object_store::ObjectStore;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::arguments::{self, IngestArguments};
-use crate::config::FAIL_POINT_VARIABLE;
+use crate::config;
 use crate::enrichment;
 use crate::exit::Exit;
 use crate::figures;
@@ -98,7 +98,7 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     let make_decoder = move || Decoder::new(decode.clone(), format);
     let loaded = enrichment::load(session, warehouse).await?;
     let ingest = ingest.enrichment(loaded.enrichment.clone());
-    let ingest = ingest.progress(told).fail_points(fail_points()?).decoder(make_decoder);
+    let ingest = ingest.progress(told).fail_points(config::fail_points()?).decoder(make_decoder);
     let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
     let ended = ingest.run().await;
     watcher.abort();
@@ -132,14 +132,6 @@ fn bucket_store(session: &Session, name: &SourceName) -> Result<Option<Arc<dyn O
     let Some(bucket) = name.bucket() else { return Ok(None) };
     let root = open_foreign(&format!("s3://{bucket}"), &session.settings().catalog.s3)?;
     Ok(Some(root.store.object_store()))
-}
-
-/// Crash tests name a place at which this process ends as if the power had failed.
-fn fail_points() -> Result<FailPoints> {
-    match std::env::var(FAIL_POINT_VARIABLE) {
-        Ok(name) => FailPoints::parse(&name),
-        Err(_) => Ok(FailPoints::default()),
-    }
 }
 
 async fn show(mut progress: watch::Receiver<IngestProgress>, bar: indicatif::ProgressBar) {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::query;
 use crate::arguments::RedriveArguments;
+use crate::config;
 use crate::enrichment;
 use crate::exit::Exit;
 use crate::figures;
@@ -38,61 +39,72 @@ struct Report {
     passing_by_reason: BTreeMap<String, u64>,
 }
 
+/// A run of the command.
+struct Run<'a> {
+    session: &'a Session,
+    warehouse: Warehouse,
+    redrive: Redrive,
+    choice: Choice,
+    report: Report,
+    known: Known,
+}
+
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Result<Exit> {
     let warehouse = session.warehouse().await?;
     let loaded = enrichment::load(session, &warehouse).await?;
     let settings = session.settings();
     let (writer, decode) = (settings.writer.clone(), settings.decode.clone());
-    let mut redrive = Redrive::open(&warehouse, writer, decode, &loaded.enrichment).await?;
+    let redrive = Redrive::open(&warehouse, writer, decode, &loaded.enrichment).await?;
+    let redrive = redrive.fail_points(config::fail_points()?);
     let choice = Choice { reason: arguments.reason.clone(), contract: arguments.contract.clone() };
-    let mut report = Report { dry_run: arguments.dry_run, ..Report::default() };
-    let paths = redrive.files().await?.into_iter().map(|live| live.file.file_path().to_owned());
+    let report = Report { dry_run: arguments.dry_run, ..Report::default() };
+    let mut run = Run { session, warehouse, redrive, choice, report, known: Known::default() };
+    let paths = run.redrive.files().await?.into_iter().map(|live| live.file.file_path().to_owned());
     for path in paths.collect::<Vec<_>>() {
-        file(session, &warehouse, &mut redrive, &choice, &path, &mut report).await?;
+        run.file(&path).await?;
     }
-    session.output.result(&report, || text(&report))?;
+    session.output.result(&run.report, || text(&run.report))?;
     Ok(Exit::Done)
 }
 
-/// Redrives one file of the quarantine.
-async fn file(
-    session: &Session,
-    warehouse: &Warehouse,
-    redrive: &mut Redrive,
-    choice: &Choice,
-    path: &str,
-    report: &mut Report,
-) -> Result<()> {
-    for _ in 0..MAX_ATTEMPTS {
-        // Gone: another redrive or a compaction was faster, and has put its rows elsewhere.
-        let Some(live) = redrive.files().await?.into_iter().find(|live| live.file.file_path() == path) else {
-            return Ok(());
-        };
-        let judged = redrive.judge(live, choice).await?;
-        let events = warehouse.load(TableKind::Events.name()).await?;
-        let fates = fates(session, warehouse, &events, &judged).await?;
-        if report.dry_run || fates.is_empty() || redrive.admit(&judged, &fates, &events).await? {
-            account(&judged, &fates, report);
-            return Ok(());
+impl Run<'_> {
+    /// Redrives one file of the quarantine.
+    async fn file(&mut self, path: &str) -> Result<()> {
+        for _ in 0..MAX_ATTEMPTS {
+            // Gone: another redrive or a compaction was faster, and has put its rows elsewhere.
+            let Some(live) = self.redrive.files().await?.into_iter().find(|live| live.file.file_path() == path) else {
+                return Ok(());
+            };
+            let judged = self.redrive.judge(live, &self.choice).await?;
+            let events = self.warehouse.load(TableKind::Events.name()).await?;
+            let fates = self.fates(&events, &judged.passing).await?;
+            if self.report.dry_run || fates.is_empty() || self.redrive.admit(&judged, &fates, &events).await? {
+                self.report.account(&judged, &fates);
+                return Ok(());
+            }
         }
+        let message =
+            format!("the tables change faster than `{path}` can be redriven: run again when ingest is calmer");
+        Err(Error::new(ErrorKind::Transient, message))
     }
-    let message = format!("the tables change faster than `{path}` can be redriven: run again when ingest is calmer");
-    Err(Error::new(ErrorKind::Transient, message))
-}
 
-/// Finds out which of the events that pass are in `events` already, or repeat one that is, by the rule of deduplication:
-/// the same `messageId` within the window of arrival.
-async fn fates(session: &Session, warehouse: &Warehouse, events: &LoadedTable, judged: &Judged) -> Result<Vec<Fate>> {
-    let window =
-        i64::try_from(session.settings().writer.dedup_window_seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
-    let pinned = events.metadata().current_snapshot_id().map(|id| (events.name().to_owned(), id)).into_iter().collect();
-    let tables = query::open(session, warehouse, pinned).await?;
-    let mut known = Known::default();
-    for passing in judged.passing.chunks(IDS_OF_A_QUERY) {
-        known.read(&tables, passing).await?;
+    /// Finds out which of the events that pass are in `events` already, or repeat one that is, by the rule of
+    /// deduplication: the same `messageId` within the window of arrival.
+    async fn fates(&mut self, events: &LoadedTable, passing: &[Passing]) -> Result<Vec<Fate>> {
+        let seconds = self.session.settings().writer.dedup_window_seconds;
+        let window = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let pinned = events.metadata().current_snapshot_id().map(|id| (events.name().to_owned(), id));
+        let tables = query::open(self.session, &self.warehouse, pinned.into_iter().collect()).await?;
+        // What a dry run would have let in is in no table: later files may repeat it.
+        if !self.report.dry_run {
+            self.known = Known::default();
+        }
+        for passing in passing.chunks(IDS_OF_A_QUERY) {
+            self.known.read(&tables, passing, window).await?;
+        }
+        Ok(passing.iter().map(|passing| self.known.fate(passing, window)).collect())
     }
-    Ok(judged.passing.iter().map(|passing| known.fate(passing, window)).collect())
 }
 
 /// Place in the stream.
@@ -106,11 +118,17 @@ struct Known {
 }
 
 impl Known {
-    async fn read(&mut self, tables: &QuerySession, passing: &[Passing]) -> Result<()> {
+    async fn read(&mut self, tables: &QuerySession, passing: &[Passing], window_micros: i64) -> Result<()> {
+        let arrivals = passing.iter().map(|passing| passing.arrival_micros);
+        let (Some(first), Some(last)) = (arrivals.clone().min(), arrivals.max()) else { return Ok(()) };
         let ids: Vec<String> =
             passing.iter().map(|passing| format!("'{}'", passing.message_id.replace('\'', "''"))).collect();
+        // The bounds spare all files of `events` that cannot matter.
         let sql = format!(
-            "SELECT message_id, shard, segment, source_offset, sub_offset, arrival_time FROM events WHERE message_id IN ({})",
+            "SELECT message_id, shard, segment, source_offset, sub_offset, arrival_time FROM events \
+             WHERE arrival_time BETWEEN {} AND {} AND message_id IN ({})",
+            sql_time(first.saturating_sub(window_micros)),
+            sql_time(last.saturating_add(window_micros)),
             ids.join(", ")
         );
         let odd = || Error::bug("`events` was read with other columns");
@@ -143,14 +161,20 @@ impl Known {
     }
 }
 
-fn account(judged: &Judged, fates: &[Fate], report: &mut Report) {
-    report.looked_at += judged.chosen;
-    report.still_refused += judged.chosen - judged.passing.len() as u64;
-    for (passing, fate) in judged.passing.iter().zip(fates) {
-        *report.passing_by_reason.entry(passing.reason.clone()).or_default() += 1;
-        match fate {
-            Fate::Duplicate => report.duplicate += 1,
-            Fate::Accept | Fate::AlreadyIn => report.accepted += 1,
+fn sql_time(micros: i64) -> String {
+    format!("arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
+}
+
+impl Report {
+    fn account(&mut self, judged: &Judged, fates: &[Fate]) {
+        self.looked_at += judged.chosen;
+        self.still_refused += judged.chosen - judged.passing.len() as u64;
+        for (passing, fate) in judged.passing.iter().zip(fates) {
+            *self.passing_by_reason.entry(passing.reason.clone()).or_default() += 1;
+            match fate {
+                Fate::Duplicate => self.duplicate += 1,
+                Fate::Accept | Fate::AlreadyIn => self.accepted += 1,
+            }
         }
     }
 }

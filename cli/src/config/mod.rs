@@ -16,6 +16,7 @@ mod sources;
 use std::path::Path;
 
 use icefold_core::{Error, Result};
+use icefold_writer::FailPoints;
 use icefold_writer::decode::DecodeSettings;
 use icefold_writer::enrich::settings::EnrichSettings;
 use serde_json::Value;
@@ -32,7 +33,7 @@ pub(crate) const CONFIG_VARIABLE: &str = "ICEFOLD_CONFIG";
 /// Variable with the filter of the log.
 pub(crate) const LOG_VARIABLE: &str = "ICEFOLD_LOG";
 /// Variable with a place at which crash tests end the process.
-pub(crate) const FAIL_POINT_VARIABLE: &str = "ICEFOLD_FAIL_POINT";
+const FAIL_POINT_VARIABLE: &str = "ICEFOLD_FAIL_POINT";
 /// Variables that are no settings, and beginnings of those that the project's tests use.
 const OTHER_VARIABLES: &[&str] =
     &[CONFIG_VARIABLE, LOG_VARIABLE, FAIL_POINT_VARIABLE, "ICEFOLD_BINARY", "ICEFOLD_SIM_"];
@@ -95,6 +96,17 @@ pub(crate) fn load(
     settings.decode.validate()?;
     settings.enrich.validate()?;
     Ok(Config { settings, layers })
+}
+
+/// Returns where crash tests want this process to end as if the power had failed: mostly nowhere.
+///
+/// # Errors
+/// As [`FailPoints::parse`].
+pub(crate) fn fail_points() -> Result<FailPoints> {
+    match std::env::var(FAIL_POINT_VARIABLE) {
+        Ok(name) => FailPoints::parse(&name),
+        Err(_) => Ok(FailPoints::default()),
+    }
 }
 
 /// Returns the defaults of all crates as one tree; keys without a default are there with `null`.
