@@ -156,7 +156,7 @@ impl Intent {
     pub fn redrive(table: &LoadedTable, quarantined: &str, files: Vec<DataFile>, accepted: u64) -> Self {
         let uuid = table.metadata().uuid();
         Intent {
-            commit_id: CommitId::for_inputs(uuid, "redrive", [quarantined]),
+            commit_id: Self::redrive_id(table, quarantined),
             add: files.into_iter().map(|f| NewFile::new(table, f)).collect(),
             recount: Recount { accepted, duplicate: 0 },
             expected_snapshot: table.metadata().current_snapshot_id(),
@@ -164,12 +164,20 @@ impl Intent {
         }
     }
 
-    /// Takes rows out of the quarantine: `remove` is the file that holds them, `add` holds its other rows.
+    /// Returns the id of the commit that lets rows of the quarantine's data file `quarantined` into `table`.
+    pub fn redrive_id(table: &LoadedTable, quarantined: &str) -> CommitId {
+        CommitId::for_inputs(table.metadata().uuid(), "redrive", [quarantined])
+    }
+
+    /// Takes rows out of the quarantine: `remove` is the file that holds them, `add` holds its other rows. The table must still
+    /// be as it was loaded.
     pub fn release(table: &LoadedTable, remove: String, add: Vec<DataFile>, recount: Recount) -> Self {
         let uuid = table.metadata().uuid();
         let add = add.into_iter().map(|f| NewFile::new(table, f)).collect();
+        // Rows that another engine deletes meanwhile must not come back with the rows that stay.
+        let expected_snapshot = table.metadata().current_snapshot_id();
         let empty = Intent::empty(uuid, IntentKind::RowDelta, Delta::default());
-        Intent { add, remove: vec![remove], recount, ..empty }.identified()
+        Intent { add, remove: vec![remove], recount, expected_snapshot, ..empty }.identified()
     }
 
     /// Replaces the files `remove` by `add`, which hold the same rows, as read in `read_snapshot_id`.
@@ -184,6 +192,13 @@ impl Intent {
         let add = files.into_iter().map(|f| NewFile::new(table, f)).collect();
         Intent { add, ..Intent::empty(table.metadata().uuid(), IntentKind::Overwrite(filter), Delta::default()) }
             .identified()
+    }
+
+    /// The same, with files that were written under the partition spec `spec_id`.
+    #[must_use]
+    pub fn under_spec(mut self, spec_id: i32) -> Self {
+        self.add.iter_mut().for_each(|file| file.spec_id = spec_id);
+        self
     }
 
     fn empty(table_uuid: Uuid, kind: IntentKind, delta: Delta) -> Self {

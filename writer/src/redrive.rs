@@ -8,7 +8,8 @@
 //!
 //! An event's place in the stream is its identity. `events` is committed first, by an id that follows from the quarantine's
 //! file, so that rows of a file are let in once, however often and by how many this is run. After a crash in between, the
-//! next run finds the rows in `events` and only takes them out of the quarantine.
+//! next run finds the commit, and then the rows of the file that are in `events`: it takes them out of the quarantine, and
+//! the rest of the file is a new one.
 //!
 //! What passes late is not folded: it has no session, and its person is the one it names itself. Device, place and address
 //! are as for any other event.
@@ -20,23 +21,27 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBat
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
-use iceberg::spec::DataContentType;
-use icefold_catalog::{CommitOutcome, Intent, LiveFile, LoadedTable, Recount, Warehouse};
+use iceberg::spec::{DataContentType, DataFile};
+use icefold_catalog::{CommitOutcome, Intent, LiveFile, LoadedTable, Recount, Warehouse, keys, lineage};
 use icefold_core::tables::{QUARANTINE, TableKind};
-use icefold_core::{Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{Checkpoint, Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
 use uuid::Uuid;
 
 use crate::chunk::Chunk;
 use crate::columns::{ParquetFile, extended, joined};
 use crate::contracts::Active;
-use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat};
+use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat, place_of_events};
 use crate::encode::partition::{folder, split_by_day};
 use crate::encode::{EncodedFile, TableEncoder};
-use crate::enrich::{Enricher, Enrichment};
+use crate::enrich::versions::Versions;
+use crate::enrich::{Enriched, Enricher, Enrichment};
 use crate::failpoint::{self, FailPoints};
 use crate::fold::Texts;
 use crate::publish::Destination;
 use crate::settings::Settings;
+
+/// Key of a snapshot summary: the quarantine's file that the rows of a redrive came from.
+const REDRIVEN_FROM: &str = "icefold.redriven-from";
 
 /// Which rows of the quarantine are looked at; `None` means all.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +59,8 @@ pub struct Redrive {
     segment: Decoder,
     combined: Decoder,
     enricher: Enricher,
+    /// The object with the contracts in force.
+    contracts: Option<String>,
     fail_points: FailPoints,
 }
 
@@ -62,10 +69,42 @@ pub struct Redrive {
 pub struct Judged {
     file: LiveFile,
     rows: RecordBatch,
+    versions: Versions,
+    /// Where each row lies in the stream.
+    pub places: Vec<EventPlace>,
     /// The rows that were chosen.
     pub chosen: u64,
-    /// Those that pass now.
+    /// Rows that would have been, but `events` has not come so far.
+    pub waiting: u64,
+    /// Those of the chosen ones that pass now.
     pub passing: Vec<Passing>,
+}
+
+impl Judged {
+    fn of(file: LiveFile, rows: RecordBatch) -> Self {
+        let (versions, places, passing) = Default::default();
+        Judged { file, rows, versions, places, chosen: 0, waiting: 0, passing }
+    }
+}
+
+/// Place of an event in the stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventPlace {
+    /// Shard.
+    pub shard: String,
+    /// Segment of the shard.
+    pub segment: String,
+    /// Place of the record in the segment.
+    pub source_offset: i64,
+    /// Number of the event in the record.
+    pub sub_offset: i32,
+}
+
+impl EventPlace {
+    fn is_before(&self, checkpoint: &Checkpoint) -> bool {
+        let position = u64::try_from(self.source_offset).unwrap_or(0);
+        Offset { segment: self.segment.as_str().into(), position } < checkpoint.next(&ShardId::new(self.shard.as_str()))
+    }
 }
 
 /// A quarantined event that passes now.
@@ -77,10 +116,19 @@ pub struct Passing {
     pub message_id: String,
     /// Reason for which it had been quarantined.
     pub reason: String,
-    /// Shard, segment, source offset and sub-offset.
-    pub place: (String, String, i64, i32),
-    /// Arrival, in microseconds since 1970.
+    /// Where it lies in the stream.
+    pub place: EventPlace,
+    /// Its arrival, in microseconds since 1970.
     pub arrival_micros: i64,
+}
+
+/// Whether rows have left the quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// All that were to.
+    Yes,
+    /// A table has changed since it was looked at, or rows of the file had been let in before: look again.
+    No,
 }
 
 /// What becomes of an event that passes now.
@@ -116,6 +164,7 @@ impl Redrive {
             segment,
             combined: Decoder::new(decode, InputFormat::Combined)?,
             enricher: enrichment.enricher(),
+            contracts: events.metadata().properties().get(keys::CONTRACTS).cloned(),
             fail_points: FailPoints::default(),
         })
     }
@@ -132,31 +181,30 @@ impl Redrive {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when rows of it were deleted and the deletes still stand beside the files.
     pub async fn files(&self) -> Result<Vec<LiveFile>> {
-        let table = self.warehouse.load(TableKind::Quarantine.name()).await?;
-        let Some(snapshot) = table.snapshot(None)? else { return Ok(Vec::new()) };
-        let files = table.live_files(&snapshot).await?;
-        if files.iter().any(|live| live.file.content_type() != DataContentType::Data) {
-            return Err(Error::invalid(
-                "rows of `quarantine` were deleted, and a redrive would bring them back: let the engine that deleted them \
-                 rewrite its files first",
-            ));
-        }
-        Ok(files)
+        live_files(&self.warehouse.load(TableKind::Quarantine.name()).await?).await
     }
 
-    /// Decodes the chosen rows of a file again.
+    /// Decodes the chosen rows of a file again. Rows that lie behind where `events` stands are left out: ingest has not come to
+    /// them since it was interrupted.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when the file cannot be read; errors of the store.
-    pub async fn judge(&mut self, file: LiveFile, choice: &Choice) -> Result<Judged> {
+    pub async fn judge(&mut self, file: LiveFile, choice: &Choice, events: &Checkpoint) -> Result<Judged> {
         let rows = self.read(&file).await?;
         let quarantined = Quarantined::of(&rows)?;
-        let (mut chosen, mut passing) = (0, Vec::new());
+        let mut judged = Judged { places: quarantined.places(), ..Judged::of(file, rows.clone()) };
         for row in (0..rows.num_rows()).filter(|row| quarantined.is_chosen(*row, choice)) {
-            chosen += 1;
-            passing.extend(self.judge_row(&quarantined, row)?);
+            if !judged.places[row].is_before(events) {
+                judged.waiting += 1;
+                continue;
+            }
+            judged.chosen += 1;
+            if let Some((passing, versions)) = self.judge_row(&quarantined, row)? {
+                judged.passing.push(passing);
+                judged.versions.merge(versions);
+            }
         }
-        Ok(Judged { file, rows, chosen, passing })
+        Ok(judged)
     }
 
     async fn read(&self, live: &LiveFile) -> Result<RecordBatch> {
@@ -174,7 +222,7 @@ impl Redrive {
         }
     }
 
-    fn judge_row(&mut self, quarantined: &Quarantined<'_>, row: usize) -> Result<Option<Passing>> {
+    fn judge_row(&mut self, quarantined: &Quarantined<'_>, row: usize) -> Result<Option<(Passing, Versions)>> {
         let chunk = quarantined.chunk(row);
         let decoder = match quarantined.contract.value(row) {
             ACCESS_LOG_CONTRACT => &mut self.combined,
@@ -184,77 +232,92 @@ impl Redrive {
         if decoded.events.num_rows() != 1 || decoded.raw.num_rows() != 1 {
             return Ok(None);
         }
-        let events = self.enricher.enrich(decoded)?.rows.events;
-        let message_id = Texts::of(&events, "message_id")?.get(0).unwrap_or_default().to_vec();
-        Ok(Some(Passing {
+        let Enriched { rows, versions } = self.enricher.enrich(decoded)?;
+        let message_id = Texts::of(&rows.events, "message_id")?.get(0).unwrap_or_default().to_vec();
+        // Not the quarantine's: there, what could not be read until its arrival has the time of its source.
+        let arrivals = rows.events.column(TableKind::Events.index_of("arrival_time"));
+        let arrivals = arrivals.as_primitive_opt::<TimestampMicrosecondType>();
+        let arrival_micros = arrivals.ok_or_else(|| Error::bug("an event has no arrival"))?.value(0);
+        let passing = Passing {
             row,
-            event: quarantined.completed(events, row)?,
+            event: quarantined.completed(rows.events, row)?,
             message_id: String::from_utf8_lossy(&message_id).into_owned(),
             reason: quarantined.reason.value(row).to_owned(),
             place: quarantined.place(row),
-            arrival_micros: quarantined.arrival.value(row),
-        }))
+            arrival_micros,
+        };
+        Ok(Some((passing, versions)))
     }
 
     /// Lets events in and takes all that have a fate out of the quarantine. `events` is the table as it was when the fates
-    /// were found out; false when it has changed since, or an earlier run had to be finished first: then judge and ask again.
+    /// were found out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when contracts have changed since [`Redrive::open`]; errors of store and catalog; running again
+    /// continues.
+    pub async fn admit(&self, judged: &Judged, fates: &[Fate], events: &LoadedTable) -> Result<Admitted> {
+        let fates: Vec<(&Passing, Fate)> = judged.passing.iter().zip(fates.iter().copied()).collect();
+        let accepted: Vec<&Passing> = fates.iter().filter(|(_, fate)| *fate == Fate::Accept).map(|(p, _)| *p).collect();
+        if !accepted.is_empty() {
+            match self.let_in(judged, &accepted, events).await? {
+                CommitOutcome::Committed { .. } => self.fail_points.pass(failpoint::BETWEEN_TABLES),
+                CommitOutcome::AlreadyCommitted { .. } | CommitOutcome::Replan { .. } => return Ok(Admitted::No),
+                CommitOutcome::Fenced(fence) => return Err(fenced(TableKind::Events, &format!("{fence:?}"))),
+            }
+        }
+        let duplicate = fates.iter().filter(|(_, fate)| *fate == Fate::Duplicate).count() as u64;
+        let recount = Recount { accepted: fates.len() as u64 - duplicate, duplicate };
+        let leaving = fates.iter().map(|(passing, _)| passing.row).collect();
+        self.release(judged, &leaving, recount).await
+    }
+
+    /// Returns whether an earlier run, or another one at this moment, has let rows of the file into `events`.
+    pub fn is_let_in(&self, judged: &Judged, events: &LoadedTable) -> bool {
+        let id = Intent::redrive_id(events, judged.file.file.file_path());
+        lineage::find_commit(events.metadata(), id).is_some()
+    }
+
+    /// Takes the rows `there`, which are in `events`, out of the quarantine.
     ///
     /// # Errors
     /// Errors of store and catalog; running again continues.
-    pub async fn admit(&self, judged: &Judged, fates: &[Fate], events: &LoadedTable) -> Result<bool> {
-        let fates: Vec<(&Passing, Fate)> = judged.passing.iter().zip(fates.iter().copied()).collect();
-        let accepted: Vec<&Passing> = fates.iter().filter(|(_, fate)| *fate == Fate::Accept).map(|(p, _)| *p).collect();
-        if accepted.is_empty() {
-            return self.release(judged, &fates).await;
-        }
-        match self.let_in(judged, &accepted, events).await? {
-            CommitOutcome::Committed { .. } => {
-                self.fail_points.pass(failpoint::BETWEEN_TABLES);
-                self.release(judged, &fates).await
-            }
-            // An earlier run has let other rows of this file in and was interrupted: finish it, these are next.
-            CommitOutcome::AlreadyCommitted { .. } => {
-                let finished: Vec<_> = fates.into_iter().filter(|(_, fate)| *fate == Fate::AlreadyIn).collect();
-                self.release(judged, &finished).await.map(|_| false)
-            }
-            CommitOutcome::Replan { .. } => Ok(false),
-            CommitOutcome::Fenced(fence) => Err(fenced(TableKind::Events, &format!("{fence:?}"))),
-        }
+    pub async fn finish(&self, judged: &Judged, there: &HashSet<usize>) -> Result<Admitted> {
+        self.release(judged, there, Recount { accepted: there.len() as u64, duplicate: 0 }).await
     }
 
     async fn let_in(&self, judged: &Judged, accepted: &[&Passing], events: &LoadedTable) -> Result<CommitOutcome> {
+        if events.metadata().properties().get(keys::CONTRACTS) != self.contracts.as_ref() {
+            let message = "contracts were applied during the redrive: run again, to let in what passes these";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let rows: Vec<RecordBatch> = accepted.iter().map(|passing| passing.event.clone()).collect();
-        let rows = joined(&rows)?;
-        let files = self.store(TableKind::Events, events, &rows).await?;
-        let intent = Intent::redrive(events, judged.file.file.file_path(), files, accepted.len() as u64);
+        let (files, spec) = self.store(TableKind::Events, events, &joined(&rows)?).await?;
+        let quarantined = judged.file.file.file_path();
+        let mut intent = Intent::redrive(events, quarantined, files, accepted.len() as u64).under_spec(spec);
+        intent.summary.insert(REDRIVEN_FROM.to_owned(), quarantined.to_owned());
+        intent.summary.extend(judged.versions.summary());
+        intent.summary.extend(self.contracts.clone().map(|uri| (keys::CONTRACTS.to_owned(), uri)));
         self.warehouse.commit(TableKind::Events.name(), &intent).await
     }
 
-    /// Takes rows out of the quarantine; false when their file is gone meanwhile.
-    async fn release(&self, judged: &Judged, leaving: &[(&Passing, Fate)]) -> Result<bool> {
-        let duplicate = leaving.iter().filter(|(_, fate)| *fate == Fate::Duplicate).count() as u64;
-        let recount = Recount { accepted: leaving.len() as u64 - duplicate, duplicate };
+    /// Takes rows out of the quarantine.
+    async fn release(&self, judged: &Judged, leaving: &HashSet<usize>, recount: Recount) -> Result<Admitted> {
         let table = self.warehouse.load(TableKind::Quarantine.name()).await?;
-        let leaves: HashSet<usize> = leaving.iter().map(|(passing, _)| passing.row).collect();
-        let stays: BooleanArray = (0..judged.rows.num_rows()).map(|row| Some(!leaves.contains(&row))).collect();
+        live_files(&table).await?;
+        let stays: BooleanArray = (0..judged.rows.num_rows()).map(|row| Some(!leaving.contains(&row))).collect();
         let rows =
             filter_record_batch(&judged.rows, &stays).map_err(|e| Error::bug("rows cannot be kept").because(e))?;
-        let files = self.store(TableKind::Quarantine, &table, &rows).await?;
-        let intent = Intent::release(&table, judged.file.file.file_path().to_owned(), files, recount);
+        let (files, spec) = self.store(TableKind::Quarantine, &table, &rows).await?;
+        let intent = Intent::release(&table, judged.file.file.file_path().to_owned(), files, recount).under_spec(spec);
         match self.warehouse.commit(TableKind::Quarantine.name(), &intent).await? {
-            CommitOutcome::Committed { .. } | CommitOutcome::AlreadyCommitted { .. } => Ok(true),
-            CommitOutcome::Replan { .. } => Ok(false),
+            CommitOutcome::Committed { .. } | CommitOutcome::AlreadyCommitted { .. } => Ok(Admitted::Yes),
+            CommitOutcome::Replan { .. } => Ok(Admitted::No),
             CommitOutcome::Fenced(fence) => Err(fenced(TableKind::Quarantine, &format!("{fence:?}"))),
         }
     }
 
-    /// Writes rows as data files, one for each day.
-    async fn store(
-        &self,
-        kind: TableKind,
-        table: &LoadedTable,
-        rows: &RecordBatch,
-    ) -> Result<Vec<iceberg::spec::DataFile>> {
+    /// Writes rows as data files, one for each day; returns their partition spec, too.
+    async fn store(&self, kind: TableKind, table: &LoadedTable, rows: &RecordBatch) -> Result<(Vec<DataFile>, i32)> {
         let encoder = TableEncoder::for_table(kind, table.metadata(), self.settings.compression_level)?;
         let mut files = Vec::new();
         for (day, rows) in split_by_day(kind, rows)? {
@@ -263,8 +326,21 @@ impl Redrive {
             Destination::upload(&self.warehouse, &uri, parts).await?;
             files.push(file);
         }
-        Ok(files)
+        Ok((files, encoder.partition_spec_id()))
     }
+}
+
+/// Returns the data files of the quarantine.
+async fn live_files(quarantine: &LoadedTable) -> Result<Vec<LiveFile>> {
+    let Some(snapshot) = quarantine.snapshot(None)? else { return Ok(Vec::new()) };
+    let files = quarantine.live_files(&snapshot).await?;
+    if files.iter().any(|live| live.file.content_type() != DataContentType::Data) {
+        return Err(Error::invalid(
+            "rows of `quarantine` were deleted, and a redrive would bring them back: let the engine that deleted them \
+             rewrite its files first",
+        ));
+    }
+    Ok(files)
 }
 
 fn fenced(kind: TableKind, why: &str) -> Error {
@@ -312,9 +388,14 @@ impl<'a> Quarantined<'a> {
             && choice.contract.as_ref().is_none_or(|contract| contract == self.contract.value(row))
     }
 
-    fn place(&self, row: usize) -> (String, String, i64, i32) {
+    fn place(&self, row: usize) -> EventPlace {
         let text = |column: &StringArray| column.value(row).to_owned();
-        (text(self.shard), text(self.segment), self.source_offset.value(row), self.sub_offset.value(row))
+        let (source_offset, sub_offset) = (self.source_offset.value(row), self.sub_offset.value(row));
+        EventPlace { shard: text(self.shard), segment: text(self.segment), source_offset, sub_offset }
+    }
+
+    fn places(&self) -> Vec<EventPlace> {
+        (0..self.reason.len()).map(|row| self.place(row)).collect()
     }
 
     /// Puts an event back into the record that it came in, at its place.
@@ -351,15 +432,10 @@ impl<'a> Quarantined<'a> {
     }
 }
 
-/// Returns a record of one event. `envelope` is what stood before and behind the events of a batch: they stood between the
-/// brackets behind the key `batch`, or it is nothing but brackets.
+/// Returns a record of one event. `envelope` is what stood before and behind the events of a batch, or nothing.
 pub fn record(payload: &[u8], envelope: Option<&[u8]>) -> Vec<u8> {
-    let brackets = envelope.and_then(|envelope| {
-        let key = envelope.windows(7).position(|window| window == b"\"batch\"").unwrap_or(0);
-        let behind = envelope[key..].windows(2).position(|window| window == b"[]")?;
-        Some(envelope.split_at(key + behind + 1))
-    });
-    let (before, behind) = brackets.unwrap_or_default();
+    let around = envelope.and_then(|envelope| Some(envelope.split_at(place_of_events(envelope)?)));
+    let (before, behind) = around.unwrap_or_default();
     [before, payload, behind, b"\n"].concat()
 }
 
@@ -372,6 +448,13 @@ mod tests {
         let shown = |envelope: Option<&[u8]>| String::from_utf8(record(b"{}", envelope)).expect("text");
         assert_eq!(shown(None), "{}\n");
         assert_eq!(shown(Some(b"[]")), "[{}]\n");
-        assert_eq!(shown(Some(br#"{"a":[],"batch":[],"sentAt":1}"#)), "{\"a\":[],\"batch\":[{}],\"sentAt\":1}\n");
+        for (envelope, expected) in [
+            (r#"{"a":[],"batch":[],"sentAt":1}"#, r#"{"a":[],"batch":[{}],"sentAt":1}"#),
+            (r#"{"type":"batch","tags":[],"batch":[]}"#, r#"{"type":"batch","tags":[],"batch":[{}]}"#),
+            (r#"{"context":{"batch":[]},"batch" : []}"#, r#"{"context":{"batch":[]},"batch" : [{}]}"#),
+            ("\u{feff} []", "\u{feff} [{}]"),
+        ] {
+            assert_eq!(shown(Some(envelope.as_bytes())), format!("{expected}\n"));
+        }
     }
 }

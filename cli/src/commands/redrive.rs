@@ -1,14 +1,16 @@
 //! `icefold quarantine redrive`: quarantined events that pass now, into `events`, once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use icefold_catalog::{LoadedTable, Warehouse};
+use futures::StreamExt;
+use icefold_catalog::{LiveFile, LoadedTable, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, ErrorKind, Result};
 use icefold_sql::QuerySession;
-use icefold_writer::redrive::{Choice, Fate, Judged, Passing, Redrive};
+use icefold_writer::redrive::{Admitted, Choice, EventPlace, Fate, Judged, Passing, Redrive};
 use serde::Serialize;
 
 use super::query;
@@ -25,6 +27,9 @@ const IDS_OF_A_QUERY: usize = 2_000;
 /// How often a file is judged again because a table has changed meanwhile.
 const MAX_ATTEMPTS: u32 = 20;
 
+/// How much longer each pause before such an attempt is than the one before.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What a redrive does, or would do.
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -35,6 +40,8 @@ struct Report {
     duplicate: u64,
     /// Rows that still do not pass.
     still_refused: u64,
+    /// Rows to which `events` has not come, since ingest was interrupted.
+    waiting: u64,
     /// Rows that pass now, by the reason for which they had not.
     passing_by_reason: BTreeMap<String, u64>,
 }
@@ -60,55 +67,141 @@ pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Resu
     let choice = Choice { reason: arguments.reason.clone(), contract: arguments.contract.clone() };
     let report = Report { dry_run: arguments.dry_run, ..Report::default() };
     let mut run = Run { session, warehouse, redrive, choice, report, known: Known::default() };
-    let paths = run.redrive.files().await?.into_iter().map(|live| live.file.file_path().to_owned());
-    for path in paths.collect::<Vec<_>>() {
-        run.file(&path).await?;
-    }
+    run.all_files().await?;
     session.output.result(&run.report, || text(&run.report))?;
     Ok(Exit::Done)
 }
 
 impl Run<'_> {
-    /// Redrives one file of the quarantine.
-    async fn file(&mut self, path: &str) -> Result<()> {
-        for _ in 0..MAX_ATTEMPTS {
-            // Gone: another redrive or a compaction was faster, and has put its rows elsewhere.
-            let Some(live) = self.redrive.files().await?.into_iter().find(|live| live.file.file_path() == path) else {
+    /// Redrives each file of the quarantine, those among them that take the place of others meanwhile.
+    async fn all_files(&mut self) -> Result<()> {
+        let mut seen = HashSet::new();
+        loop {
+            let files = self.redrive.files().await?;
+            let unseen: Vec<LiveFile> =
+                files.into_iter().filter(|live| seen.insert(live.file.file_path().to_owned())).collect();
+            if unseen.is_empty() {
                 return Ok(());
-            };
-            let judged = self.redrive.judge(live, &self.choice).await?;
+            }
+            for live in unseen {
+                self.file(live).await?;
+            }
+        }
+    }
+
+    /// Redrives one file.
+    async fn file(&mut self, live: LiveFile) -> Result<()> {
+        for attempt in 0..MAX_ATTEMPTS {
+            tokio::time::sleep(PAUSE * attempt).await;
+            // Another redrive or a compaction was faster: its rows are in a file that was not seen yet.
+            if attempt > 0
+                && !self.redrive.files().await?.iter().any(|now| now.file.file_path() == live.file.file_path())
+            {
+                return Ok(());
+            }
             let events = self.warehouse.load(TableKind::Events.name()).await?;
-            let fates = self.fates(&events, &judged.passing).await?;
-            if self.report.dry_run || fates.is_empty() || self.redrive.admit(&judged, &fates, &events).await? {
-                self.report.account(&judged, &fates);
+            let checkpoint = events.progress().await?.checkpoint;
+            let judged = self.redrive.judge(live.clone(), &self.choice, &checkpoint).await?;
+            if self.redrive_once(&judged, &events).await? == Admitted::Yes {
                 return Ok(());
             }
         }
+        let path = live.file.file_path();
         let message =
             format!("the tables change faster than `{path}` can be redriven: run again when ingest is calmer");
         Err(Error::new(ErrorKind::Transient, message))
     }
 
-    /// Finds out which of the events that pass are in `events` already, or repeat one that is, by the rule of
-    /// deduplication: the same `messageId` within the window of arrival.
-    async fn fates(&mut self, events: &LoadedTable, passing: &[Passing]) -> Result<Vec<Fate>> {
-        let seconds = self.session.settings().writer.dedup_window_seconds;
-        let window = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    async fn redrive_once(&mut self, judged: &Judged, events: &LoadedTable) -> Result<Admitted> {
         let pinned = events.metadata().current_snapshot_id().map(|id| (events.name().to_owned(), id));
         let tables = query::open(self.session, &self.warehouse, pinned.into_iter().collect()).await?;
+        if self.redrive.is_let_in(judged, events) {
+            return self.finish(judged, &tables).await;
+        }
+        let fates = self.fates(&tables, &judged.passing).await?;
+        let admitted = match self.report.dry_run || fates.is_empty() {
+            true => Admitted::Yes,
+            false => self.redrive.admit(judged, &fates, events).await?,
+        };
+        if admitted == Admitted::Yes {
+            self.report.account(judged, &fates);
+        }
+        Ok(admitted)
+    }
+
+    /// Takes out of the quarantine what a run that was interrupted has let in. The rest of the file is a new one then.
+    async fn finish(&mut self, judged: &Judged, tables: &QuerySession) -> Result<Admitted> {
+        let there = rows_in_events(tables, &judged.places).await?;
+        if there.is_empty() {
+            tracing::warn!("events that a redrive has let in are not in `events` any more: their file is left alone");
+            return Ok(Admitted::Yes);
+        }
+        let admitted = match self.report.dry_run {
+            true => Admitted::Yes,
+            false => self.redrive.finish(judged, &there).await?,
+        };
+        if admitted == Admitted::Yes {
+            self.report.looked_at += there.len() as u64;
+            self.report.accepted += there.len() as u64;
+        }
+        Ok(admitted)
+    }
+
+    /// Finds out which of the events that pass are in `events` already, or repeat one that is, by the rule of
+    /// deduplication: the same `messageId` within the window of arrival.
+    async fn fates(&mut self, tables: &QuerySession, passing: &[Passing]) -> Result<Vec<Fate>> {
+        let seconds = self.session.settings().writer.dedup_window_seconds;
+        let window = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         // What a dry run would have let in is in no table: later files may repeat it.
         if !self.report.dry_run {
             self.known = Known::default();
         }
         for passing in passing.chunks(IDS_OF_A_QUERY) {
-            self.known.read(&tables, passing, window).await?;
+            self.known.read(tables, passing, window).await?;
         }
         Ok(passing.iter().map(|passing| self.known.fate(passing, window)).collect())
     }
 }
 
-/// Place in the stream.
-type EventPlace = (String, String, i64, i32);
+/// Returns which rows of a file lie in `events`.
+async fn rows_in_events(tables: &QuerySession, places: &[EventPlace]) -> Result<HashSet<usize>> {
+    let segments: BTreeSet<&str> = places.iter().map(|place| place.segment.as_str()).collect();
+    let offsets = places.iter().map(|place| place.source_offset);
+    let (Some(first), Some(last)) = (offsets.clone().min(), offsets.max()) else { return Ok(HashSet::new()) };
+    let quoted: Vec<String> = segments.iter().map(|segment| quoted(segment)).collect();
+    let sql = format!(
+        "SELECT shard, segment, source_offset, sub_offset FROM events WHERE source_offset BETWEEN {first} AND {last} \
+         AND segment IN ({})",
+        quoted.join(", ")
+    );
+    let wanted: HashMap<&EventPlace, usize> = places.iter().zip(0..).collect();
+    let mut found = HashSet::new();
+    let mut stream = tables.query(&sql).await?;
+    while let Some(rows) = stream.next().await.transpose()? {
+        found.extend(event_places(&rows, 0)?.iter().filter_map(|place| wanted.get(place)));
+    }
+    Ok(found)
+}
+
+/// Reads places from four columns, the first of which is the one numbered `first`.
+fn event_places(rows: &RecordBatch, first: usize) -> Result<Vec<EventPlace>> {
+    let odd = || Error::bug("`events` was read with other columns");
+    let text = |column: usize| rows.column(column).as_string_view_opt().ok_or_else(odd);
+    let (shards, segments) = (text(first)?, text(first + 1)?);
+    let offsets = rows.column(first + 2).as_primitive_opt::<Int64Type>().ok_or_else(odd)?;
+    let subs = rows.column(first + 3).as_primitive_opt::<Int32Type>().ok_or_else(odd)?;
+    let place = |row: usize| EventPlace {
+        shard: shards.value(row).to_owned(),
+        segment: segments.value(row).to_owned(),
+        source_offset: offsets.value(row),
+        sub_offset: subs.value(row),
+    };
+    Ok((0..rows.num_rows()).map(place).collect())
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
 
 /// Events of `events`, by what they are recognised by.
 #[derive(Default)]
@@ -121,8 +214,7 @@ impl Known {
     async fn read(&mut self, tables: &QuerySession, passing: &[Passing], window_micros: i64) -> Result<()> {
         let arrivals = passing.iter().map(|passing| passing.arrival_micros);
         let (Some(first), Some(last)) = (arrivals.clone().min(), arrivals.max()) else { return Ok(()) };
-        let ids: Vec<String> =
-            passing.iter().map(|passing| format!("'{}'", passing.message_id.replace('\'', "''"))).collect();
+        let ids: Vec<String> = passing.iter().map(|passing| quoted(&passing.message_id)).collect();
         // The bounds spare all files of `events` that cannot matter.
         let sql = format!(
             "SELECT message_id, shard, segment, source_offset, sub_offset, arrival_time FROM events \
@@ -133,15 +225,11 @@ impl Known {
         );
         let odd = || Error::bug("`events` was read with other columns");
         for rows in query::rows(tables, &sql).await? {
-            let text = |column: usize| rows.column(column).as_string_view_opt().ok_or_else(odd);
-            let (ids, shards, segments) = (text(0)?, text(1)?, text(2)?);
-            let offsets = rows.column(3).as_primitive_opt::<Int64Type>().ok_or_else(odd)?;
-            let subs = rows.column(4).as_primitive_opt::<Int32Type>().ok_or_else(odd)?;
+            let ids = rows.column(0).as_string_view_opt().ok_or_else(odd)?;
             let arrivals = rows.column(5).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?;
-            for row in 0..rows.num_rows() {
-                let text = |column: &arrow::array::StringViewArray| column.value(row).to_owned();
-                self.places.insert((text(shards), text(segments), offsets.value(row), subs.value(row)));
-                self.arrivals.entry(text(ids)).or_default().push(arrivals.value(row));
+            for (row, place) in event_places(&rows, 1)?.into_iter().enumerate() {
+                self.places.insert(place);
+                self.arrivals.entry(ids.value(row).to_owned()).or_default().push(arrivals.value(row));
             }
         }
         Ok(())
@@ -169,6 +257,7 @@ impl Report {
     fn account(&mut self, judged: &Judged, fates: &[Fate]) {
         self.looked_at += judged.chosen;
         self.still_refused += judged.chosen - judged.passing.len() as u64;
+        self.waiting += judged.waiting;
         for (passing, fate) in judged.passing.iter().zip(fates) {
             *self.passing_by_reason.entry(passing.reason.clone()).or_default() += 1;
             match fate {
@@ -190,6 +279,12 @@ fn text(report: &Report) -> String {
     );
     for (reason, count) in &report.passing_by_reason {
         text.push_str(&format!("  {count} of {reason}\n"));
+    }
+    if report.waiting > 0 {
+        let count = figures::count(report.waiting);
+        text.push_str(&format!(
+            "{count} more wait until `events` has come to them: run `icefold ingest`, then this again\n"
+        ));
     }
     text
 }

@@ -9,6 +9,8 @@ use super::block::{BLOCK, block_at, string_marks, structure_marks};
 use super::event::Event;
 use super::reason::Reason;
 use super::scanner::{Fault, Kind, Scan, Scanner, Span, Value};
+use super::segment::BYTE_ORDER_MARK;
+use super::settings::DEPTH_CEILING;
 
 /// How many events of a batch are kept as read: more than SDKs put into one, and 100 KB of memory.
 const KEPT_EVENTS: usize = 128;
@@ -56,6 +58,14 @@ impl Batch {
         envelope.keep_inheritable(scanner.bytes);
         found.ok_or_else(|| scanner.unexpected("a batch"))
     }
+}
+
+/// Returns where events stand in what surrounded them: behind the bracket that opens their array. `None` when there is no such
+/// place.
+pub(crate) fn place_of_events(envelope: &[u8]) -> Option<usize> {
+    let start = if envelope.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let array = Batch::default().read(&mut Scanner::new(envelope, start, DEPTH_CEILING)).ok()?;
+    Some(array.start as usize + 1)
 }
 
 /// Reads the array whose bracket the scanner stands at.

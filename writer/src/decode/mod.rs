@@ -50,10 +50,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use icefold_core::contract::CompiledContracts;
-use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
 
 pub use self::batch::MAX_BATCH_EVENTS;
+pub(crate) use self::batch::place_of_events;
 pub use self::combined::{ACCESS_LOG_CONTRACT, ACCESS_LOG_LIBRARY};
 pub use self::contract::MAX_ID_BYTES;
 pub use self::reason::Reason;
@@ -117,11 +117,7 @@ impl Decoder {
     pub fn decode(&mut self, chunk: &Chunk) -> Result<DecodedChunk> {
         let start = place(chunk)?;
         let contracts = self.contracts.as_ref().map(|known| &known.compiled);
-        let envelope = match self.format {
-            InputFormat::Segment => BUILT_IN_CONTRACT,
-            InputFormat::Combined => ACCESS_LOG_CONTRACT,
-        };
-        let input = Input::new(chunk, start, &self.settings, envelope, contracts);
+        let input = Input::new(chunk, start, &self.settings, self.format.contract(), contracts);
         match (chunk.oversized, self.format) {
             (Some(oversized), _) => self.segment.oversized(&input, oversized.record_bytes, &mut self.rows),
             (None, InputFormat::Segment) => self.segment.read(&input, &mut self.rows),

@@ -23,7 +23,7 @@ use crate::chunk::Chunk;
 pub const MAX_ENVELOPE_GROWTH: usize = 16;
 
 /// A byte order mark, which some programs put in front of a file.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads chunks; its buffers are reused.
 #[derive(Debug, Default)]

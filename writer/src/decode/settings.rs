@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
+use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+use super::combined::ACCESS_LOG_CONTRACT;
 
 /// Deepest `max_depth` that can be set: the scanner recurses once for each level.
 pub const DEPTH_CEILING: u32 = 512;
@@ -26,6 +29,14 @@ impl InputFormat {
         match self {
             InputFormat::Segment => "segment",
             InputFormat::Combined => "combined",
+        }
+    }
+
+    /// Returns the contract of a record's form, which its rows and the commits that bring them name.
+    pub fn contract(self) -> &'static str {
+        match self {
+            InputFormat::Segment => BUILT_IN_CONTRACT,
+            InputFormat::Combined => ACCESS_LOG_CONTRACT,
         }
     }
 }

@@ -100,10 +100,8 @@ fn plan_table(
     }
     let rows = entries.iter().map(|file| file.record_count()).sum();
     let counts = summary.counts[crate::pipeline::index_of(state.kind)];
-    let mut intent = Intent::append(&state.table, delta, counts, entries);
-    for file in &mut intent.add {
-        file.spec_id = state.encoder.partition_spec_id();
-    }
+    let intent = Intent::append(&state.table, delta, counts, entries);
+    let mut intent = intent.under_spec(state.encoder.partition_spec_id());
     intent.summary.insert(CONTRACT.to_owned(), contract.to_owned());
     intent.summary.extend(summary.versions.summary());
     Ok((Plan { table, intent, rows }, uploads))
