@@ -3,7 +3,9 @@
 //! They lie under `<warehouse>/_icefold/<table uuid>/checkpoints/`, outside the table's own location, so that other
 //! engines' orphan cleaners never see them. The metadata names the one that holds (see [`lineage`](crate::lineage)).
 
-use icefold_core::{Checkpoint, CommitId, Counts, Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+
+use icefold_core::{Checkpoint, CommitId, Counts, Error, ErrorKind, Result, ShardId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -23,6 +25,11 @@ pub struct Progress {
     /// equal `totals` any more. Kept here because the snapshots that would tell may have expired.
     #[serde(default)]
     pub changed_by_others: bool,
+    /// Shard to the contracts by which its newest rows were decided (URI of their object, `None`: there were none). Where a
+    /// run ended between two tables, the other tables get their rows of that stretch by the same ones. Kept for each shard,
+    /// since others go on meanwhile by newer ones. A shard that is absent was last moved by an earlier version.
+    #[serde(default)]
+    pub decided_by: BTreeMap<ShardId, Option<String>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

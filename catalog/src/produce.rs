@@ -225,7 +225,10 @@ impl Attempt<'_> {
         };
         let totals = self.intent.recount.apply(self.progress.totals)?;
         let changed_by_others = self.progress.changed_by_others || changed_since_checkpoint(self.base.metadata());
-        let mut next = Progress { checkpoint, totals, changed_by_others };
+        let mut decided_by = self.progress.decided_by.clone();
+        let contracts = self.intent.summary.get(keys::CONTRACTS);
+        decided_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), contracts.cloned())));
+        let mut next = Progress { checkpoint, totals, changed_by_others, decided_by };
         next.totals += self.intent.counts;
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
         let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;

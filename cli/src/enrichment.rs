@@ -65,11 +65,17 @@ pub(crate) async fn load(session: &Session, warehouse: &Warehouse) -> Result<Loa
         reference: settings.reference.map(ReferencePlace::of),
         told: BTreeMap::new(),
     };
-    // A place that does not answer holds nothing up: its data is taken up when it comes.
-    if tokio::time::timeout(FIRST_LOOK, watched.look()).await.is_err() {
+    // A place that does not answer holds nothing up: its data is taken up when it comes. So only the waiting ends: a look
+    // that was cut off would have noted what it did not hand over.
+    let (looked, first_look) = tokio::sync::oneshot::channel();
+    let watcher = tokio::spawn(async move {
+        watched.look().await;
+        let _ = looked.send(());
+        watched.watch().await;
+    });
+    if tokio::time::timeout(FIRST_LOOK, first_look).await.is_err() {
         tracing::warn!("data to enrich with has not come in {} s: going on without it", FIRST_LOOK.as_secs());
     }
-    let watcher = tokio::spawn(async move { watched.watch().await });
     Ok(Loaded { enrichment, watcher })
 }
 

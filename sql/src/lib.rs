@@ -33,6 +33,6 @@ mod statistics;
 pub mod table;
 mod views;
 
-pub use locate::files_with;
+pub use locate::{Equal, files_with};
 pub use session::{QuerySession, QueryStream, SessionSettings};
 pub use table::IcefoldTable;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use icefold_catalog::{LoadedTable, Warehouse, lineage};
 use icefold_core::tables::{EVENTS, QUARANTINE, TableKind};
 use icefold_core::{Error, ErrorKind, Result};
-use icefold_sql::{QuerySession, files_with};
+use icefold_sql::{Equal, QuerySession, files_with};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -98,10 +98,25 @@ async fn rows(tables: &QuerySession, warehouse: &Warehouse, kind: TableKind, id:
         return Ok(Vec::new());
     }
     let table = warehouse.load(kind.name()).await?;
-    let files = files_with(&table, "message_id", id).await?;
-    let files: Vec<(String, i64)> =
-        files.iter().map(|live| (live.file.file_path().to_owned(), live.snapshot_id)).collect();
-    Ok(found.into_iter().map(|columns| Row { table: kind.name(), columns, files: places(&table, &files) }).collect())
+    let mut rows = Vec::with_capacity(found.len());
+    for columns in found {
+        let files = files_with(&table, &place_of(&columns)).await?;
+        let files: Vec<(String, i64)> =
+            files.iter().map(|live| (live.file.file_path().to_owned(), live.snapshot_id)).collect();
+        rows.push(Row { table: kind.name(), files: places(&table, &files), columns });
+    }
+    Ok(rows)
+}
+
+/// What tells a row from every other one: an id may have been accepted again after the window.
+fn place_of(columns: &Map<String, Value>) -> Vec<(&str, Equal<'_>)> {
+    let names = ["message_id", "shard", "segment", "source_offset", "sub_offset"];
+    let conditions = names.into_iter().filter_map(|name| match columns.get(name)? {
+        Value::String(text) => Some((name, Equal::Text(text))),
+        Value::Number(number) => Some((name, Equal::Number(number.as_i64()?))),
+        _ => None,
+    });
+    conditions.collect()
 }
 
 fn places(table: &LoadedTable, files: &[(String, i64)]) -> Vec<Place> {

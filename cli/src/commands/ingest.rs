@@ -97,7 +97,7 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     let (told, progress) = watch::channel(IngestProgress::default());
     let make_decoder = move || Decoder::new(decode.clone(), format);
     let loaded = enrichment::load(session, warehouse).await?;
-    let ingest = ingest.enrichment(loaded.enrichment.clone());
+    let ingest = ingest.contract(format.contract()).enrichment(loaded.enrichment.clone());
     let ingest = ingest.progress(told).fail_points(config::fail_points()?).decoder(make_decoder);
     let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
     let ended = ingest.run().await;

@@ -71,10 +71,10 @@ pub(crate) async fn run(session: &Session, arguments: &TryArguments, proposed: C
     let tables = query::open(session, &warehouse, BTreeMap::new()).await?;
     let seconds = arguments.last.as_secs();
     // By the stream's own time: the newest arrival is "now", whenever the events were ingested. Events that could not be read
-    // may be filed under the time of their source, which can be much later.
+    // may be filed under the time of their source, which can be much later, so it counts only where nothing was accepted.
     let sql = format!(
-        "SELECT payload, batch_envelope, arrival_time FROM raw_events WHERE arrival_time >= (SELECT max(arrival_time) FROM \
-         events) - INTERVAL '{seconds} seconds' LIMIT {}",
+        "SELECT payload, batch_envelope, arrival_time FROM raw_events WHERE arrival_time >= COALESCE((SELECT \
+         max(arrival_time) FROM events), (SELECT max(arrival_time) FROM raw_events)) - INTERVAL '{seconds} seconds' LIMIT {}",
         arguments.limit
     );
     let mut count = 0;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use icefold_core::ShardId;
+use icefold_core::timestamp::format_iso;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::event_columns::EventColumns;
@@ -15,8 +16,10 @@ use super::reason::Reason;
 use super::rows::{Origin, Readable, Rows};
 use super::scanner::Span;
 use super::segment::Input;
+use super::times::MAX_RECEIVED_AHEAD_SECONDS;
 use super::violation::{Violation, excerpt};
 use crate::chunk::Chunk;
+use crate::enrich::ip::parse_ip;
 
 /// Contract of a line of an access log, written to every row made of one.
 pub const ACCESS_LOG_CONTRACT: &str = "access-log/1";
@@ -66,8 +69,15 @@ fn parse<'a>(payload: &'a [u8], input: &Input<'_>) -> Result<LogLine<'a>, Violat
     if text.contains('\0') {
         return Err(violation(Reason::NulCharacter, "a line without U+0000", excerpt(payload)));
     }
-    LogLine::parse(text)
-        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))
+    let line = LogLine::parse(text)
+        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))?;
+    // Its time is its arrival: one line far ahead would let the folds forget all that comes before it.
+    let latest = input.source_micros.saturating_add(MAX_RECEIVED_AHEAD_SECONDS * 1_000_000);
+    if input.source_micros > 0 && line.time_micros > latest {
+        let expected = format!("at most {}, a day after the file was written", format_iso(latest));
+        return Err(violation(Reason::ImplausibleTime, expected, format_iso(line.time_micros)));
+    }
+    Ok(line)
 }
 
 fn violation(reason: Reason, expected: impl Into<Cow<'static, str>>, found: String) -> Violation {
@@ -133,7 +143,7 @@ impl<'a> Request<'a> {
 fn write(line: &LogLine<'_>, message_id: &str, columns: &mut EventColumns) {
     let text = line.request.map(decoded);
     let request = text.as_deref().and_then(Request::parse);
-    let (referrer, agent) = (line.referrer.map(decoded), line.agent.map(decoded));
+    let [user, referrer, agent] = [line.user, line.referrer, line.agent].map(|logged| logged.map(decoded));
     let path = request.as_ref().map(|r| r.path);
     columns.message_id.push(message_id.as_bytes());
     columns.event_type.push(b"page");
@@ -143,7 +153,7 @@ fn write(line: &LogLine<'_>, message_id: &str, columns: &mut EventColumns) {
     columns.original_timestamp.push(None);
     columns.sent_at.push(None);
     columns.anonymous_id.push(device(line).as_bytes());
-    columns.user_id.push_option(line.user.map(str::as_bytes));
+    columns.user_id.push_option(user.as_deref().map(str::as_bytes));
     columns.group_id.push_null();
     columns.previous_id.push_null();
     for (column, field) in columns.context_texts.iter_mut().zip(Field::CONTEXT_TEXTS) {
@@ -177,10 +187,24 @@ fn write_properties(line: &LogLine<'_>, text: Option<&str>, request: Option<&Req
         ("request", quoted(text.filter(|_| request.is_none()))),
         ("status", line.status.map(|status| status.to_string())),
         ("bytes", line.bytes.map(|bytes| bytes.to_string())),
-        ("ident", quoted(line.ident)),
-        ("rest", quoted(line.rest)),
+        ("ident", quoted(line.ident.map(decoded).as_deref())),
+        ("rest", quoted(line.rest.map(without_addresses).as_deref())),
     ];
     let members = members.into_iter().filter_map(|(key, json)| json.map(|json| format!("\"{key}\":{json}")));
     let members: Vec<_> = members.collect();
     out.extend_from_slice(format!("{{{}}}", members.join(",")).as_bytes());
+}
+
+/// Returns what a server appended, with `-` in the place of addresses: how much of an address may stand in `events` is said
+/// for the column `ip` alone, and proxies' names of clients are addresses like those.
+fn without_addresses(rest: &str) -> String {
+    let is_around = |c: char| c.is_ascii_whitespace() || matches!(c, '"' | ',' | ';' | '=');
+    let parts = rest.split_inclusive(is_around).map(|part| {
+        let token = part.trim_end_matches(is_around);
+        match parse_ip(token.as_bytes()) {
+            Some(_) => format!("-{}", &part[token.len()..]),
+            None => part.to_owned(),
+        }
+    });
+    parts.collect()
 }

@@ -60,7 +60,8 @@ impl<'a> LogLine<'a> {
         Ok(LogLine {
             host,
             ident: present(ident),
-            user: present(user),
+            // nginx writes an empty name as it is, in quotation marks.
+            user: present(user).filter(|user| *user != "\"\""),
             time_micros,
             request: present(request),
             status,

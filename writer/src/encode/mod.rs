@@ -78,7 +78,29 @@ impl TableEncoder {
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when another program has changed columns or
     /// replaced the partitioning by one that this version does not write.
     pub fn for_table(kind: TableKind, table: &TableMetadata, compression_level: i32) -> Result<Self> {
-        let schema = table.current_schema();
+        Self::for_schema(kind, table, table.current_schema(), compression_level)
+    }
+
+    /// Makes the encoder of `kind` for rows that have columns of an earlier time: for the newest schema of the table that has
+    /// all `columns`. A column that was renamed since has kept its id, and other engines find it by that.
+    ///
+    /// # Errors
+    /// As [`TableEncoder::for_table`].
+    pub fn for_columns(
+        kind: TableKind,
+        table: &TableMetadata,
+        columns: &[&str],
+        compression_level: i32,
+    ) -> Result<Self> {
+        let has_all =
+            |schema: &&iceberg::spec::SchemaRef| columns.iter().all(|column| schema.field_by_name(column).is_some());
+        let current = table.current_schema();
+        let earlier = table.schemas_iter().filter(has_all).max_by_key(|schema| schema.schema_id());
+        let schema = if has_all(&current) { current } else { earlier.unwrap_or(current) };
+        Self::for_schema(kind, table, schema, compression_level)
+    }
+
+    fn for_schema(kind: TableKind, table: &TableMetadata, schema: &Schema, compression_level: i32) -> Result<Self> {
         check_columns(kind, schema)?;
         let encoder = Self::with_schema(kind, schema, spec_by_day(kind, table)?, compression_level)?;
         Ok(TableEncoder { schema_id: Some(schema.schema_id()), ..encoder })

@@ -66,7 +66,8 @@ impl ReferenceBuilder {
         ReferenceBuilder { reference, numbers: HashMap::new(), max_people }
     }
 
-    /// Adds rows. Of several rows of one person the last counts; rows without `user_id` are left out.
+    /// Adds rows; those without `user_id` are left out. Of several rows of one person the one of the latest `signup_date`
+    /// counts, among those the greatest `plan` and `consent` as text: engines hand rows over in any order.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when a column is missing or of another type; [`ErrorKind::Refused`] for too many people.
@@ -89,7 +90,11 @@ impl ReferenceBuilder {
                 consent: self.text(consents.as_ref().map(|texts| texts.as_string()), row),
                 signup_date: date.filter(|dates| !dates.is_null(row)).map(|dates| dates.value(row)),
             };
-            self.reference.people.insert(xxh3_128(users.value(row).as_bytes()), person);
+            let user = xxh3_128(users.value(row).as_bytes());
+            let counts = self.reference.people.get(&user).is_none_or(|known| self.rank(known) < self.rank(&person));
+            if counts {
+                self.reference.people.insert(user, person);
+            }
         }
         if self.reference.people.len() > self.max_people {
             let message = format!(
@@ -99,6 +104,11 @@ impl ReferenceBuilder {
             return Err(Error::new(ErrorKind::Refused, message));
         }
         Ok(())
+    }
+
+    fn rank(&self, person: &Person) -> (Option<i32>, &str, &str) {
+        let text = |number: TextNumber| self.reference.texts[number as usize].as_ref();
+        (person.signup_date, text(person.plan), text(person.consent))
     }
 
     fn text(&mut self, texts: Option<&StringArray>, row: usize) -> TextNumber {
@@ -201,13 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn people_are_found_and_the_last_row_of_a_person_counts() {
+    fn people_are_found_and_the_row_of_the_latest_date_counts_in_any_order() {
         let reference = built(&people()).expect("valid");
         assert_eq!(reference.people(), 2);
-        assert_eq!(
-            reference.attributes(b"u1"),
-            Attributes { plan: Some("pro"), signup_date: None, consent: Some("all") }
-        );
+        let expected = Attributes { plan: Some("free"), signup_date: Some(20_000), consent: None };
+        assert_eq!(reference.attributes(b"u1"), expected);
+        let indices = arrow::array::UInt32Array::from(vec![3, 2, 1, 0]);
+        let reversed = arrow::compute::take_record_batch(&people(), &indices).expect("rows");
+        assert_eq!(built(&reversed).expect("valid").attributes(b"u1"), expected);
         assert_eq!(reference.attributes(b"u2").signup_date, Some(1));
         assert_eq!(reference.attributes(b"u3"), Attributes::default());
     }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use icefold_catalog::{LoadedTable, Warehouse, keys};
 use icefold_core::tables::TableKind;
-use icefold_core::{Result, ShardId};
+use icefold_core::{Error, Result, ShardId};
 
 use super::encoding::Encoders;
 use super::resume::{Standing, TABLES, index_of};
 use crate::contracts::Active;
+use crate::encode::TableEncoder;
 use crate::publish::TableState;
 
 /// One epoch.
@@ -27,18 +28,30 @@ impl Epoch {
     /// was decided by the contracts of then, so the other tables get their rows by these, too, whatever is in force by now.
     ///
     /// # Errors
-    /// Those of [`Warehouse::contracts_at`].
+    /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when different contracts had decided about such
+    /// shards; those of [`Warehouse::contracts_at`].
     pub(super) async fn first(
         warehouse: &Warehouse,
         tables: &[TableState; TABLES],
         standings: &BTreeMap<ShardId, Standing>,
+        compression_level: i32,
     ) -> Result<Self> {
-        let uri = match standings.values().all(Standing::is_even) {
-            true => in_force(&tables[index_of(TableKind::Events)].table),
-            false => decided_by(&tables[index_of(TableKind::RawEvents)].table),
-        };
-        let encoders = tables.each_ref().map(|state| state.encoder.clone());
-        Ok(Epoch { contracts: compiled(warehouse, uri).await?, encoders })
+        let in_force = in_force(&tables[index_of(TableKind::Events)].table);
+        let uneven: Vec<&ShardId> =
+            standings.iter().filter(|(_, standing)| !standing.is_even()).map(|(shard, _)| shard).collect();
+        let mut encoders = tables.each_ref().map(|state| state.encoder.clone());
+        if uneven.is_empty() {
+            return Ok(Epoch { contracts: compiled(warehouse, in_force).await?, encoders });
+        }
+        let raw = &tables[index_of(TableKind::RawEvents)].table;
+        let contracts = compiled(warehouse, decided_by(raw, &uneven, in_force).await?).await?;
+        if let Some(active) = &contracts {
+            let events = &tables[index_of(TableKind::Events)];
+            let columns: Vec<&str> = active.compiled.columns().iter().map(|column| column.name.as_str()).collect();
+            let encoder = TableEncoder::for_columns(events.kind, events.table.metadata(), &columns, compression_level)?;
+            encoders[index_of(TableKind::Events)] = Arc::new(encoder);
+        }
+        Ok(Epoch { contracts, encoders })
     }
 
     /// Returns the epoch after this one, if the tables have other columns or name other contracts.
@@ -63,12 +76,31 @@ fn in_force(events: &LoadedTable) -> Option<String> {
     events.metadata().properties().get(keys::CONTRACTS).cloned()
 }
 
-/// The contracts that decided about the newest rows of a table; those in force when its snapshot has expired.
-fn decided_by(table: &LoadedTable) -> Option<String> {
+/// The contracts that decided about the newest rows of shards.
+async fn decided_by(raw: &LoadedTable, shards: &[&ShardId], in_force: Option<String>) -> Result<Option<String>> {
+    let progress = raw.progress().await?;
+    let of = |shard: &ShardId| match progress.decided_by.get(shard) {
+        Some(decided) => decided.clone(),
+        // An earlier version moved it, or the table is new.
+        None => summary_of_newest(raw).unwrap_or_else(|| in_force.clone()),
+    };
+    let Some((first, others)) = shards.split_first() else { return Ok(in_force) };
+    let decided = of(first);
+    match others.iter().find(|shard| of(shard) != decided) {
+        None => Ok(decided),
+        Some(other) => Err(Error::invalid(format!(
+            "runs ended between two tables, of `{first}` and of `{other}`, while different contracts were in force: ingest \
+             each of them alone once, then together again"
+        ))),
+    }
+}
+
+/// What the snapshot of the newest checkpoint says about contracts, if it has not expired.
+fn summary_of_newest(table: &LoadedTable) -> Option<Option<String>> {
     let metadata = table.metadata();
-    let id = metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID).and_then(|id| id.parse().ok());
-    let snapshot = id.and_then(|id| metadata.snapshot_by_id(id))?;
-    icefold_catalog::lineage::summary(snapshot, keys::CONTRACTS).map(str::to_owned)
+    let id = metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID).and_then(|id| id.parse().ok())?;
+    let snapshot = metadata.snapshot_by_id(id)?;
+    Some(icefold_catalog::lineage::summary(snapshot, keys::CONTRACTS).map(str::to_owned))
 }
 
 async fn compiled(warehouse: &Warehouse, uri: Option<String>) -> Result<Option<Arc<Active>>> {

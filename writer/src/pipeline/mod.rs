@@ -252,7 +252,8 @@ impl Ingest {
         let folds = self.folds(&standings).await?;
 
         let (done, sealed) = unbounded_channel();
-        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables, &standings).await?);
+        let level = self.settings.compression_level;
+        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables, &standings, level).await?);
         let shards = standings.keys().cloned().collect();
         let judge = Judge::new(folds, standings);
         let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);

@@ -1,7 +1,8 @@
 //! A sealed batch into the tables: name the files, upload them, commit table after table.
 //!
 //! ```text
-//! SealedBatch ─▶ plan (one intent for each table) ─▶ announce all ─▶ upload all ─▶ commit raw_events, quarantine, events
+//! SealedBatch ─▶ plan (one intent for each table) ─▶ announce all ─▶ upload all ─▶ commit raw_events, quarantine,
+//!                                                                                        identities, events
 //! ```
 //!
 //! The order of the tables is [`TableKind::ALL`]: of two racing writers the loser is fenced at `raw_events`, before it
@@ -17,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use icefold_catalog::{Announcement, CommitOutcome, Fence, LoadedTable};
+use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable, keys, lineage};
 use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Error, ErrorKind, Result};
 
@@ -159,6 +160,9 @@ impl Publisher {
         let state = &self.tables[plan.table];
         let name = state.kind.name();
         let outcome = self.patience.insist("commit a batch", || self.destination.commit(name, &plan.intent)).await?;
+        if let CommitOutcome::AlreadyCommitted { table, snapshot_id } = &outcome {
+            same_contracts(table, *snapshot_id, &plan.intent)?;
+        }
         let table = match outcome {
             CommitOutcome::Committed { table, snapshot_id }
             | CommitOutcome::AlreadyCommitted { table, snapshot_id } => {
@@ -195,6 +199,23 @@ impl Publisher {
             tracing::debug!(error = ?error, "an announcement stays");
         }
     }
+}
+
+/// Another writer may have committed the same piece of stream, decided by other contracts. Going on would put an event into
+/// two tables or into none: which writer is first may change from table to table.
+fn same_contracts(table: &LoadedTable, snapshot_id: i64, intent: &Intent) -> Result<()> {
+    let Some(snapshot) = table.metadata().snapshot_by_id(snapshot_id) else { return Ok(()) };
+    let decided = [keys::CONTRACTS, plan::CONTRACT].map(|key| lineage::summary(snapshot, key));
+    let wanted = [keys::CONTRACTS, plan::CONTRACT].map(|key| intent.summary.get(key).map(String::as_str));
+    if decided == wanted {
+        return Ok(());
+    }
+    let message = format!(
+        "another writer has brought the same rows into table `{}`, decided by other contracts or read as another format; \
+         nothing is lost, run again to continue from where the table stands",
+        table.name()
+    );
+    Err(Error::new(ErrorKind::Fenced, message))
 }
 
 fn fenced(table: &str, fence: &Fence) -> Error {

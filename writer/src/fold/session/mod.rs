@@ -238,7 +238,9 @@ impl Sessions {
         if self.len() < self.max_open {
             return Ok(());
         }
-        let horizons_sum = horizons.iter().copied().map(i128::from).sum::<i128>();
+        // Shards that nothing was accepted from have none, and would hide that the others have moved.
+        let known = horizons.iter().copied().filter(|horizon| *horizon != i64::MIN);
+        let horizons_sum = known.map(i128::from).sum::<i128>();
         if horizons_sum.saturating_sub(self.swept) > i128::from(self.rule.open_for_micros() / SWEEPS_PER_OPEN_FOR) {
             self.by_device.retain(|stored| stored.is_live(horizons));
             self.swept = horizons_sum;
