@@ -98,6 +98,12 @@ fn evolved(base: &LoadedTable, change: &SchemaChange) -> Result<Option<TableMeta
 pub fn plan(schema: &Schema, last_column_id: i32, change: &SchemaChange) -> Result<Option<Schema>> {
     let mut fields: Vec<NestedFieldRef> = schema.as_struct().fields().to_vec();
     for (from, to) in &change.renames {
+        // It would be made anew, empty, while its values are under the other name.
+        if change.columns.iter().any(|wanted| wanted.name == *from) {
+            return Err(Error::invalid(format!(
+                "column `{from}` is still in use and cannot be renamed to `{to}`: leave it, and add `{to}` beside it"
+            )));
+        }
         rename(&mut fields, from, to)?;
     }
     let mut next_id = last_column_id;
@@ -222,6 +228,13 @@ mod tests {
         let taken = schema(&[("a", PrimitiveType::Int), ("z", PrimitiveType::Int)]);
         assert!(plan(&taken, 2, &renaming("a", "z")).expect_err("taken").message().contains("there is one"));
         assert!(plan(&taken, 2, &renaming("y", "x")).expect_err("missing").message().contains("no column `y`"));
+    }
+
+    #[test]
+    fn a_column_that_is_still_wanted_is_not_renamed() {
+        let change = SchemaChange { renames: renaming("a", "z").renames, ..wanting("a", ColumnType::Long) };
+        let error = plan(&schema(&[("a", PrimitiveType::Long)]), 1, &change).expect_err("in use");
+        assert!(error.message().contains("`a` is still in use and cannot be renamed to `z`"), "{error}");
     }
 
     #[test]

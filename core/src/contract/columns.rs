@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{ColumnKind, Contract, Missing, ObjectShape, Promotion, Property, Shape};
+use super::model::{ColumnKind, Contract, EventContract, Missing, ObjectShape, Promotion, Property, Shape};
 
 /// A typed column made of a property of one event or of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn promoted_columns(contracts: &[Contract]) -> Vec<PromotedColumn> {
     sorted.sort_by(|a, b| a.id.cmp(&b.id));
     let mut columns: Vec<PromotedColumn> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    for (property, promotion, kind) in sorted.into_iter().flat_map(promotions) {
+    for Promoted { property, promotion, kind, .. } in sorted.into_iter().flat_map(promotions) {
         match places.get(promotion.column.as_str()) {
             Some(place) => columns[*place].merge(property, promotion),
             None => {
@@ -38,20 +38,36 @@ pub fn promoted_columns(contracts: &[Contract]) -> Vec<PromotedColumn> {
     columns
 }
 
-/// Returns every promoted property of a contract with its column, as the contract names them.
-pub(super) fn promotions(contract: &Contract) -> Vec<(&Property, &Promotion, ColumnKind)> {
+/// A property that becomes a column.
+#[derive(Debug)]
+pub(super) struct Promoted<'a> {
+    /// Where it stands: `Order Completed.cart.total`.
+    pub(super) place: String,
+    pub(super) property: &'a Property,
+    pub(super) promotion: &'a Promotion,
+    pub(super) kind: ColumnKind,
+}
+
+/// Returns every promoted property of a contract, as the contract names them.
+pub(super) fn promotions(contract: &Contract) -> Vec<Promoted<'_>> {
+    contract.events.iter().flat_map(promotions_of).collect()
+}
+
+/// Returns every promoted property of an event, also inside objects.
+pub(super) fn promotions_of(event: &EventContract) -> Vec<Promoted<'_>> {
     let mut found = Vec::new();
-    contract.events.iter().for_each(|event| collect(&event.body, &mut found));
+    collect(&event.body, &event.label(), &mut found);
     found
 }
 
-fn collect<'a>(shape: &'a ObjectShape, found: &mut Vec<(&'a Property, &'a Promotion, ColumnKind)>) {
+fn collect<'a>(shape: &'a ObjectShape, path: &str, found: &mut Vec<Promoted<'a>>) {
     for property in &shape.properties {
-        if let (Some(promotion), Some(kind)) = (&property.promotion, property.shape.column_kind()) {
-            found.push((property, promotion, kind));
-        }
+        let place = format!("{path}.{}", property.name);
         if let Shape::Object(inside) = &property.shape {
-            collect(inside, found);
+            collect(inside, &place, found);
+        }
+        if let (Some(promotion), Some(kind)) = (&property.promotion, property.shape.column_kind()) {
+            found.push(Promoted { place, property, promotion, kind });
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::promotions;
+use super::columns::{Promoted, promotions};
 use super::finding::{Finding, Findings, Path};
 use super::model::{ColumnKind, Contract, Deprecation, ObjectShape, Shape};
 use super::read::read;
@@ -40,6 +40,7 @@ pub fn lint_set(contracts: &[Contract]) -> Vec<Finding> {
     same_ids(contracts, &mut findings);
     same_events(contracts, &mut findings);
     same_columns(contracts, &mut findings);
+    taken_columns(contracts, &mut findings);
     findings.into_list()
 }
 
@@ -120,7 +121,7 @@ fn same_events(contracts: &[Contract], findings: &mut Findings) {
 fn same_columns(contracts: &[Contract], findings: &mut Findings) {
     let mut seen: BTreeMap<&str, (ColumnKind, &str, &Contract)> = BTreeMap::new();
     for contract in contracts {
-        for (property, promotion, kind) in promotions(contract) {
+        for Promoted { property, promotion, kind, .. } in promotions(contract) {
             let first = *seen.entry(&promotion.column).or_insert((kind, &property.description, contract));
             let (a, b) = (first.2.label(), contract.label());
             if first.0 != kind {
@@ -133,4 +134,25 @@ fn same_columns(contracts: &[Contract], findings: &mut Findings) {
             }
         }
     }
+}
+
+/// A column that takes another name takes the values of all rows along, so nobody may go on filling the old name.
+fn taken_columns(contracts: &[Contract], findings: &mut Findings) {
+    let of = |contract| promotions(contract).into_iter().map(move |promoted| (contract, promoted));
+    let all: Vec<(&Contract, Promoted)> = contracts.iter().flat_map(of).collect();
+    for (contract, taken) in &all {
+        let Some(from) = &taken.promotion.renamed_from else { continue };
+        let Some((other, still)) = all.iter().find(|(_, p)| p.promotion.column == *from) else { continue };
+        let (taker, filler) = (place(contract, taken), place(other, still));
+        let message = format!(
+            "would be renamed to `{}` for {taker}, but {filler} still fills it: remove `renamedFrom`, so that both \
+             columns stay",
+            taken.promotion.column
+        );
+        findings.error(format!("column {from}"), message);
+    }
+}
+
+fn place(contract: &Contract, promoted: &Promoted) -> String {
+    format!("`{}` of `{}`", promoted.place, contract.label())
 }

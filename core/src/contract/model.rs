@@ -67,6 +67,13 @@ pub struct EventContract {
     pub body: ObjectShape,
 }
 
+impl EventContract {
+    /// Returns what messages call it: its name, or the call where it has none.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.call.to_string())
+    }
+}
+
 /// An object with its properties.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ObjectShape {

@@ -15,6 +15,7 @@ mod tests;
 
 use std::fmt;
 
+use super::columns::promotions;
 use super::model::{Contract, Deprecation, EventContract, Policy};
 use super::version::{Step, Version};
 
@@ -87,6 +88,7 @@ pub fn check(old: &Contract, new: &Contract) -> Vec<Change> {
     for event in &old.events {
         gone_event(event, new, &mut changes);
     }
+    taken_columns(old, new, &mut changes);
     version(old, new, &mut changes);
     changes.list
 }
@@ -119,7 +121,7 @@ fn met<'a>(contract: &'a Contract, event: &EventContract) -> Option<&'a EventCon
 }
 
 fn changed_event(old: &Contract, new: &Contract, event: &EventContract, changes: &mut Changes) {
-    let path = name(event);
+    let path = event.label();
     let Some(before) = met(old, event) else { return new_event(old, new, event, changes) };
     object::changed(&before.body, &event.body, &path, changes);
     deprecation(before.deprecated.as_ref(), event.deprecated.as_ref(), &path, changes);
@@ -130,7 +132,7 @@ fn changed_event(old: &Contract, new: &Contract, event: &EventContract, changes:
 
 /// A contract that wants to know all events wants to know those of the calls that it describes.
 fn new_event(old: &Contract, new: &Contract, event: &EventContract, changes: &mut Changes) {
-    let path = name(event);
+    let path = event.label();
     let is_first = !old.events.iter().any(|other| other.call == event.call);
     let takes_all = new.events.iter().any(|other| other.call == event.call && other.name.is_none());
     if new.unknown_events == Policy::Quarantine && is_first && !takes_all {
@@ -143,7 +145,7 @@ fn new_event(old: &Contract, new: &Contract, event: &EventContract, changes: &mu
 }
 
 fn gone_event(old: &EventContract, new: &Contract, changes: &mut Changes) {
-    let path = name(old);
+    let path = old.label();
     match met(new, old) {
         Some(after) if after.name == old.name => {}
         // Events of this name meet the description for all others now.
@@ -165,10 +167,17 @@ fn removed_event(old: &EventContract, path: &str, new: &Contract, changes: &mut 
     }
 }
 
-fn name(event: &EventContract) -> String {
-    match &event.name {
-        Some(name) => name.clone(),
-        None => event.call.to_string(),
+/// A column that takes another name takes the values of all rows along, so nothing may go on filling the old name.
+fn taken_columns(old: &Contract, new: &Contract, changes: &mut Changes) {
+    let (before, after) = (promotions(old), promotions(new));
+    for taken in after.iter().filter(|taken| before.iter().all(|other| other.promotion != taken.promotion)) {
+        let Some(from) = &taken.promotion.renamed_from else { continue };
+        let was_filled = before.iter().any(|other| other.promotion.column == *from);
+        let still = after.iter().find(|other| other.promotion.column == *from);
+        if let Some(still) = still.filter(|_| was_filled) {
+            let what = format!("takes over the values of column `{from}`, which `{}` still fills", still.place);
+            changes.breaking(&taken.place, Who::Readers, what, "remove `renamedFrom`, so that both columns stay");
+        }
     }
 }
 

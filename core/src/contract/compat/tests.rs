@@ -159,6 +159,18 @@ fn breaking_changes_name_whom_they_break_and_a_remedy() {
 }
 
 #[test]
+fn a_new_column_does_not_take_the_values_of_one_that_is_still_filled() {
+    let weight = "        logicalType: integer\n  - name: Refund";
+    let taker = "        logicalType: integer
+        customProperties: [{property: promote, value: amount}, {property: renamedFrom, value: item_count}]
+  - name: Refund";
+    let found = changes(weight, taker, "2.0.0");
+    let taken = "breaks readers: Order Completed.weight: takes over the values of column `item_count`, which \
+                 `Order Completed.count` still fills; remove `renamedFrom`, so that both columns stay";
+    assert!(found.iter().any(|change| change == taken), "{found:#?}");
+}
+
+#[test]
 fn a_removed_property_breaks_whoever_relied_on_it() {
     let closed = OLD.replace(
         "- {property: eventName, value: Order Completed}",

@@ -163,6 +163,28 @@ fn contracts_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_column_that_is_still_filled_is_not_renamed() {
+    let taker =
+        SHOP.replace("value: revenue}\n", "value: amount}\n          - {property: renamedFrom, value: order_id}\n");
+    let taker = Contract::parse(&taker, "shop.yaml").expect("nothing is wrong with it as a document");
+    let text = |contracts: &[Contract]| CompiledContracts::compile(contracts).expect_err("contradicts").to_string();
+    let told = text(std::slice::from_ref(&taker));
+    let places = "column order_id: would be renamed to `amount` for `Order Completed.revenue` of `shop/2.0.1`, but \
+                  `Order Completed.order_id` of `shop/2.0.1` still fills it: remove `renamedFrom`";
+    assert!(told.contains(places), "{told}");
+
+    // Nor by another contract, whose team may not even know whose the column is.
+    let mut loyalty = Contract { id: "loyalty".to_owned(), ..taker };
+    loyalty.events[0].name = Some("Points Earned".to_owned());
+    loyalty.events[0].body.properties.remove(0);
+    assert!(lint_set(std::slice::from_ref(&loyalty)).is_empty(), "a column that nobody fills any more may move");
+    let told = text(&[loyalty, shop()]);
+    assert!(
+        told.contains("for `Points Earned.revenue` of `loyalty/2.0.1`, but `Order Completed.order_id` of `shop/2.0.1`")
+    );
+}
+
+#[test]
 fn the_order_of_columns_does_not_depend_on_the_order_of_files() {
     let shop = shop();
     let mut other = Contract { id: "a-first".to_owned(), ..shop.clone() };
