@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Changes, Who, object};
-use crate::contract::model::{ArrayShape, IntegerShape, Shape, TextShape};
+use crate::contract::model::{ArrayShape, IntegerShape, ObjectShape, Shape, TextShape};
 use crate::contract::range::Range;
 use crate::contract::validate::text_broken;
 
@@ -28,6 +28,9 @@ pub(super) fn changed(old: &Shape, new: &Shape, path: &str, changes: &mut Change
 }
 
 fn kind(old: &Shape, new: &Shape, path: &str, changes: &mut Changes) {
+    if let Shape::Object(inside) = old {
+        unfilled(inside, path, changes);
+    }
     let what = format!("was of type {}, is of type {}", old.logical_type(), new.logical_type());
     let is_wider = match (old, new) {
         (_, Shape::Any) | (Shape::Integer(_), Shape::Number(_)) => true,
@@ -37,6 +40,15 @@ fn kind(old: &Shape, new: &Shape, path: &str, changes: &mut Changes) {
     match is_wider {
         true => changes.minor(path, Who::Readers, what, ""),
         false => changes.breaking(path, Who::Producers, what, "add a property of the new type, and deprecate this one"),
+    }
+}
+
+/// What is inside of a value without a shape becomes no column.
+fn unfilled(inside: &ObjectShape, path: &str, changes: &mut Changes) {
+    let columns = object::columns(inside);
+    if !columns.is_empty() {
+        let what = format!("is no object any more, and so fills {columns} no longer");
+        changes.breaking(path, Who::Readers, what, "keep it, and mark what is inside `deprecated`");
     }
 }
 

@@ -171,6 +171,28 @@ fn a_new_column_does_not_take_the_values_of_one_that_is_still_filled() {
 }
 
 #[test]
+fn an_object_that_becomes_anything_else_fills_its_columns_no_longer() {
+    let cart = "      - name: cart
+        description: What is bought
+        logicalType: object
+        properties:
+          - name: total
+            description: What is paid
+            logicalType: number
+            customProperties: [{property: promote, value: cart_total}]
+  - name: Refund";
+    let old = OLD.replace("  - name: Refund", cart);
+    let inside = &cart[cart.find("        properties:").expect("start")..cart.find("  - name: Refund").expect("end")];
+    for (kind, breaks) in [("", 1), ("        logicalType: string\n", 2)] {
+        let new = old.replace(inside, "").replace("        logicalType: object\n", kind).replace("1.2.0", "2.0.0");
+        let found: Vec<String> = check(&read(&old), &read(&new)).iter().map(ToString::to_string).collect();
+        let told = "breaks readers: Order Completed.cart: is no object any more, and so fills `cart_total` no longer";
+        assert!(found.iter().any(|change| change.starts_with(told)), "{found:#?}");
+        assert_eq!(found.iter().filter(|change| change.starts_with("breaks")).count(), breaks, "{found:#?}");
+    }
+}
+
+#[test]
 fn a_removed_property_breaks_whoever_relied_on_it() {
     let closed = OLD.replace(
         "- {property: eventName, value: Order Completed}",
