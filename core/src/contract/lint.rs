@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Promoted, promotions};
+use super::columns::{Promoted, promotions, promotions_of};
 use super::finding::{Finding, Findings, Path};
-use super::model::{ColumnKind, Contract, Deprecation, ObjectShape, Shape};
+use super::model::{ColumnKind, Contract, Deprecation, EventContract, ObjectShape, Shape};
 use super::read::read;
 use crate::{Error, Result};
 
@@ -59,6 +59,7 @@ fn examine(text: &str, file: &str, findings: &mut Findings) -> Option<Contract> 
         let path = root.element("schema", i, Some(&event.title));
         deprecation(event.deprecated.as_ref(), &contract, &path, findings);
         object(&event.body, &contract, &path, findings);
+        columns(event, &path, findings);
     }
     Some(contract)
 }
@@ -87,6 +88,20 @@ fn object(shape: &ObjectShape, contract: &Contract, path: &Path, findings: &mut 
             }
             _ => {}
         }
+    }
+}
+
+/// Of two properties of one event that become one column the one that its producer writes last would count.
+fn columns(event: &EventContract, path: &Path, findings: &mut Findings) {
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+    for Promoted { place, promotion, .. } in promotions_of(event) {
+        let column = &promotion.column;
+        let Some(other) = seen.get(column.as_str()) else {
+            seen.insert(column, place);
+            continue;
+        };
+        let message = format!("`{other}` and `{place}` both become column `{column}`: promote one of them to another");
+        findings.error(path, message);
     }
 }
 

@@ -121,6 +121,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("value: revenue}", "value: orderRevenue}", "column `orderRevenue` is not in lower snake case"),
     ("value: revenue}", "value: user_id}", "column `user_id` is built into `events`: choose another name"),
     ("property: promote, value: revenue", "property: renamedFrom, value: revenue", "add `promote`, or remove it"),
+    (
+        "customProperties:\n          - {property: missing,",
+        "customProperties:\n          - {property: promote, value: revenue}\n          - {property: missing,",
+        "schema[0] (Order): `Order Completed.revenue` and `Order Completed.total` both become column `revenue`",
+    ),
+    (
+        "logicalType: array\n        items:\n          logicalType: object\n          properties:\n            - \
+         {name: count,",
+        "logicalType: object\n        properties:\n            - {customProperties: [{property: promote, value: revenue}], \
+         name: count,",
+        "`Order Completed.revenue` and `Order Completed.items.count` both become column `revenue`",
+    ),
     ("{name: count,", "{name: count, customProperties: [{property: promote, value: n}],", "stands in an array"),
     ("Value of the goods", "''", "becomes a column and has no description"),
     ("required: true", "customProperties: [{property: missing, value: zero}]\n        required: true", "line 31"),
