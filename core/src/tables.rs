@@ -254,6 +254,11 @@ impl TableKind {
         }
     }
 
+    /// Returns the name of the partition field: the day of [`TableKind::partition_column`].
+    pub fn partition_field(self) -> String {
+        format!("{}_day", self.partition_column())
+    }
+
     /// Returns the index of a column.
     ///
     /// # Panics
@@ -281,7 +286,7 @@ impl TableKind {
     pub fn partition_spec(self) -> Result<UnboundPartitionSpec> {
         let column = self.partition_column();
         let id = self.index_of(column) as i32 + 1;
-        let spec = UnboundPartitionSpec::builder().add_partition_field(id, format!("{column}_day"), Transform::Day);
+        let spec = UnboundPartitionSpec::builder().add_partition_field(id, self.partition_field(), Transform::Day);
         Ok(spec.map_err(|e| Error::bug("partition spec of a built-in table is refused").because(e))?.build())
     }
 

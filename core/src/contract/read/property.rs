@@ -6,7 +6,7 @@ use crate::contract::model::{
 };
 use crate::contract::nearest::nearest;
 use crate::contract::odcs;
-use crate::tables::EVENTS;
+use crate::tables::{EVENTS, TableKind};
 
 use super::custom::{Customs, OF_ITEMS, OF_PROPERTY};
 use super::event::{deprecation, object_shape};
@@ -213,6 +213,10 @@ fn wrong_column(name: &str) -> Option<String> {
     }
     if EVENTS.iter().any(|column| column.name == name) {
         return Some(format!("column `{name}` is built into `events`: choose another name"));
+    }
+    // Iceberg takes no column of the name of a partition field (spec, "Partitioning").
+    if TableKind::Events.partition_field() == name {
+        return Some(format!("column `{name}` is a partition of `events`: choose another name"));
     }
     // Readers of delete files take these for their own.
     ["pos", "file_path"].contains(&name).then(|| format!("column `{name}` cannot be scanned: choose another name"))

@@ -120,6 +120,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("value: track", "value: alias", "neither properties nor traits"),
     ("value: revenue}", "value: orderRevenue}", "column `orderRevenue` is not in lower snake case"),
     ("value: revenue}", "value: user_id}", "column `user_id` is built into `events`: choose another name"),
+    ("value: revenue}", "value: event_time_day}", "column `event_time_day` is a partition of `events`: choose another"),
     ("property: promote, value: revenue", "property: renamedFrom, value: revenue", "add `promote`, or remove it"),
     (
         "customProperties:\n          - {property: missing,",
@@ -129,8 +130,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "logicalType: array\n        items:\n          logicalType: object\n          properties:\n            - \
          {name: count,",
-        "logicalType: object\n        properties:\n            - {customProperties: [{property: promote, value: revenue}], \
-         name: count,",
+        "logicalType: object\n        properties:\n            - \
+         {customProperties: [{property: promote, value: revenue}], name: count,",
         "`Order Completed.revenue` and `Order Completed.items.count` both become column `revenue`",
     ),
     ("{name: count,", "{name: count, customProperties: [{property: promote, value: n}],", "stands in an array"),
