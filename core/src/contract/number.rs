@@ -1,5 +1,7 @@
 //! JSON numbers as they are written, read as 64-bit integers without going through a double.
 
+use std::num::IntErrorKind;
+
 /// Reads a JSON number that is a whole number: `12`, `-3`, but also `1.20e1`, for JSON does not tell them apart.
 /// `None` when it has a fraction or does not fit 64 bits; [`is_whole`] tells which.
 #[inline]
@@ -56,14 +58,23 @@ impl Decimal {
         let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let mut digits = [whole, fraction].concat().into_bytes();
-        // An exponent beyond 64 bits belongs to zero or to no double at all.
-        let mut exponent = exponent.parse::<i64>().unwrap_or(0).checked_sub(fraction.len() as i64)?;
+        let mut exponent = clamped(exponent)?.saturating_sub(fraction.len() as i64);
         while digits.last() == Some(&b'0') {
             digits.pop();
-            exponent = exponent.checked_add(1)?;
+            exponent = exponent.saturating_add(1);
         }
         digits.drain(..digits.iter().take_while(|digit| **digit == b'0').count());
         Some(Decimal { negative: mantissa.starts_with('-'), digits, exponent })
+    }
+}
+
+/// Reads an exponent. One beyond 64 bits becomes the nearest within: no number has digits enough to make up for either.
+fn clamped(exponent: &str) -> Option<i64> {
+    match exponent.parse::<i64>() {
+        Ok(exponent) => Some(exponent),
+        Err(e) if *e.kind() == IntErrorKind::NegOverflow => Some(i64::MIN),
+        Err(e) if *e.kind() == IntErrorKind::PosOverflow => Some(i64::MAX),
+        Err(_) => None,
     }
 }
 
@@ -92,6 +103,14 @@ mod tests {
             ("1e300", None),
             ("1.5", None),
             ("12e-1", None),
+            ("1e-99999999999999999999", None),
+            ("10e-99999999999999999999", None),
+            ("1.5e-9223372036854775808", None),
+            ("1e99999999999999999999", None),
+            ("1.0e+99999999999999999999", None),
+            ("0.1e9223372036854775807", None),
+            ("0e99999999999999999999", Some(0)),
+            ("-0.00e-99999999999999999999", Some(0)),
         ] {
             assert_eq!(integer(raw.as_bytes()), number, "{raw}");
         }
@@ -99,10 +118,18 @@ mod tests {
 
     #[test]
     fn a_whole_number_that_does_not_fit_is_still_whole() {
-        for raw in ["1e19", "9223372036854775808", "1e300", "0.0", "10e-1"] {
+        for raw in [
+            "1e19",
+            "9223372036854775808",
+            "1e300",
+            "0.0",
+            "10e-1",
+            "1e99999999999999999999",
+            "0.0e-99999999999999999999",
+        ] {
             assert!(is_whole(raw.as_bytes()), "{raw}");
         }
-        for raw in ["1.5", "1e-1", "123456789012345678901234567890.5"] {
+        for raw in ["1.5", "1e-1", "123456789012345678901234567890.5", "100e-99999999999999999999"] {
             assert!(!is_whole(raw.as_bytes()), "{raw}");
         }
     }
