@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use icefold_core::contract::{
-    ColumnKind, Contract, PromotedColumn, Severity, Verdict, check, lint_set, promoted_columns,
+    ColumnKind, Contract, PromotedColumn, Severity, Verdict, check, lint_set, promoted_columns, reuses_version,
 };
 use icefold_core::tables::{ColumnType, TableKind};
 use icefold_core::{Error, ErrorKind, Result};
@@ -85,13 +85,40 @@ impl ContractSet {
     /// Says what would break if these contracts became `newer`; contracts of other ids break nobody.
     pub fn breaks(&self, newer: &ContractSet) -> Vec<String> {
         let mut broken = Vec::new();
-        for new in &newer.contracts {
-            let old = self.contracts.iter().find(|old| old.id == new.id);
-            let changes = old.map(|old| check(old, new)).unwrap_or_default();
-            let breaking = changes.into_iter().filter(|change| change.verdict == Verdict::Breaking);
+        for (old, new) in self.successors(newer) {
+            let breaking = check(old, new).into_iter().filter(|change| change.verdict == Verdict::Breaking);
             broken.extend(breaking.map(|change| format!("{}: {change}", new.id)));
         }
         broken
+    }
+
+    /// Pairs contracts with those of `newer` of the same id.
+    fn successors<'a>(&'a self, newer: &'a ContractSet) -> impl Iterator<Item = (&'a Contract, &'a Contract)> {
+        let before = |new: &Contract| self.contracts.iter().find(|old| old.id == new.id);
+        newer.contracts.iter().filter_map(move |new| Some((before(new)?, new)))
+    }
+
+    /// Decides whether `newer` may be in force after these; `breaking` allows what breaks somebody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] with the reasons.
+    fn may_become(&self, newer: &ContractSet, breaking: bool) -> Result<()> {
+        if let Some((old, _)) = self.successors(newer).find(|(old, new)| reuses_version(old, new)) {
+            return Err(Error::invalid(format!(
+                "`{}` is in force and says something else, so nothing was applied: give the new content a version of its \
+                 own, since rows name nothing but the version",
+                old.label()
+            )));
+        }
+        let broken = self.breaks(newer);
+        if broken.is_empty() || breaking {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the change breaks somebody, so nothing was applied: {}; see docs/contract-compatibility.md, or allow it with \
+             --breaking",
+            broken.join("; ")
+        )))
     }
 
     /// Returns the columns that the contracts promote properties to.
@@ -139,8 +166,9 @@ impl Warehouse {
     /// adds the columns and names the documents in one step. Returns all that are in force then, and the table.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when a change would break producers or readers, unless `breaking` allows it, or when a
-    /// column cannot become what is asked; nothing is changed then. Errors of store and catalog.
+    /// [`ErrorKind::InvalidInput`] when a change would break producers or readers, unless `breaking` allows it, when other
+    /// content comes under a version that is in force, or when a column cannot become what is asked; nothing is changed
+    /// then. Errors of store and catalog.
     pub async fn apply_contracts(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
         for _ in 0..self.settings().commit.max_attempts {
             match self.apply_contracts_once(newer, breaking).await {
@@ -156,14 +184,7 @@ impl Warehouse {
     async fn apply_contracts_once(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
         let events = self.load(TableKind::Events.name()).await?;
         let current = self.contracts(&events).await?.unwrap_or_default();
-        let broken = current.breaks(newer);
-        if !broken.is_empty() && !breaking {
-            return Err(Error::invalid(format!(
-                "the change breaks somebody, so nothing was applied: {}; see docs/contract-compatibility.md, or allow it \
-                 with --breaking",
-                broken.join("; ")
-            )));
-        }
+        current.may_become(newer, breaking)?;
         let merged = current.with(newer)?;
         let uri = self.write_contracts(&events, &merged).await?;
         let change = schema_change(&events, &merged, uri);
@@ -220,5 +241,45 @@ fn column_type(kind: ColumnKind) -> ColumnType {
         ColumnKind::Boolean => ColumnType::Boolean,
         ColumnKind::Timestamp => ColumnType::Timestamp,
         ColumnKind::Date => ColumnType::Date,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(id: &str, version: &str, rest: &str) -> ContractSet {
+        let text = format!(
+            "apiVersion: v3.1.0
+kind: DataContract
+id: {id}
+version: {version}
+status: active
+description: {{purpose: What is done}}
+team: {{name: {id}-team}}
+schema:
+  - name: Done
+    description: It was done
+    customProperties:
+      - {{property: eventType, value: track}}
+      - {{property: eventName, value: {id} done}}
+{rest}"
+        );
+        ContractSet::parse(vec![Document { file: format!("{id}.yaml"), text }]).expect("a good contract")
+    }
+
+    const OPTIONAL: &str = "    properties: [{name: a, description: A, logicalType: string}]\n";
+
+    #[test]
+    fn other_content_under_a_version_in_force_is_refused_even_when_breaking() {
+        let current = set("shop", "1.0.0", "");
+        for breaking in [false, true] {
+            let error = current.may_become(&set("shop", "1.0.0", OPTIONAL), breaking).expect_err("the same version");
+            assert!(error.message().contains("`shop/1.0.0` is in force and says something else"), "{error}");
+            current.may_become(&current, breaking).expect("applying twice is applying once");
+        }
+        current.may_become(&set("shop", "1.1.0", OPTIONAL), false).expect("another version");
+        assert!(current.may_become(&set("shop", "0.9.0", ""), false).is_err());
+        current.may_become(&set("shop", "0.9.0", ""), true).expect("a way back");
     }
 }

@@ -248,6 +248,16 @@ fn a_change_that_would_break_somebody_is_refused_with_the_reason_and_nothing_cha
 }
 
 #[test]
+fn other_content_under_the_version_in_force_is_refused_even_when_breaking() {
+    let scene = Scene::new();
+    succeed(scene.icefold().args(["contract", "apply", CONTRACTS]));
+    let stricter = scene.changed("validValues: [card, ", "validValues: [");
+    let (code, said) = fail(scene.icefold().args(["contract", "apply", "--breaking"]).arg(&stricter));
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("`commerce/1.0.0` is in force and says something else"), "{said}");
+}
+
+#[test]
 fn a_trial_says_whose_events_a_proposed_contract_would_refuse() {
     let scene = Scene::new();
     scene.offer(1);

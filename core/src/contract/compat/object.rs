@@ -89,7 +89,12 @@ fn promotion(old: &Property, new: &Property, path: &str, changes: &mut Changes) 
             changes.breaking(path, Who::Readers, format!("fills column `{}` no longer", column.column), KEEP);
         }
         (Some(a), Some(b)) if a.column != b.column => renamed(a, b, path, changes),
-        (Some(column), Some(_)) => column_kind(column, old, new, path, changes),
+        (Some(a), Some(b)) => {
+            column_kind(a, old, new, path, changes);
+            if a.renamed_from != b.renamed_from {
+                changes.patch(path, "the former name of its column changed");
+            }
+        }
         (None, None) => {}
     }
 }

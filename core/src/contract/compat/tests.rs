@@ -106,6 +106,25 @@ fn words_ask_for_a_patch_version() {
 }
 
 #[test]
+fn a_former_name_of_a_column_is_words() {
+    let named = "value: item_count}\n          - {property: renamedFrom, value: items}";
+    let found = changes("value: item_count}", named, "1.2.1");
+    assert_eq!(found, ["compatible: Order Completed.count: the former name of its column changed"]);
+}
+
+#[test]
+fn other_content_asks_for_another_version() {
+    let old = read(OLD);
+    let of = |version: &str, maximum: &str| {
+        read(&OLD.replace("1.2.0", version).replace("maximum: 9", &format!("maximum: {maximum}")))
+    };
+    assert!(!reuses_version(&old, &read(&format!("# Other layout\n{OLD}"))));
+    assert!(reuses_version(&old, &of("1.2.0", "10")) && reuses_version(&old, &of("1.2.0", "8")));
+    assert!(!reuses_version(&old, &of("1.3.0", "10")) && !reuses_version(&old, &of("1.1.0", "8")));
+    assert!(reuses_version(&old, &read(&OLD.replace("How many", "How many pieces"))), "words are content");
+}
+
+#[test]
 fn breaking_changes_name_whom_they_break_and_a_remedy() {
     for (part, instead, who, expected) in [
         ("  - name: Refund", NEEDED, "producers", "extra: is new and required; make it optional"),
