@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use icefold_core::contract::{
-    ColumnKind, Contract, PromotedColumn, Severity, Verdict, check, lint_set, promoted_columns, reuses_version,
+    ColumnKind, Contract, PromotedColumn, Severity, Verdict, check, closed_calls, lint_set, promoted_columns,
+    reuses_version,
 };
 use icefold_core::tables::{ColumnType, TableKind};
 use icefold_core::{Error, ErrorKind, Result};
@@ -82,13 +83,15 @@ impl ContractSet {
         ContractSet::parse(kept.map(|(_, document)| document).chain(&newer.documents).cloned().collect())
     }
 
-    /// Says what would break if these contracts became `newer`; contracts of other ids break nobody.
+    /// Says what would break if these contracts became `newer`, which are all that would be in force: between versions of
+    /// each contract, and where one changes what becomes of the events of others.
     pub fn breaks(&self, newer: &ContractSet) -> Vec<String> {
         let mut broken = Vec::new();
         for (old, new) in self.successors(newer) {
             let breaking = check(old, new).into_iter().filter(|change| change.verdict == Verdict::Breaking);
             broken.extend(breaking.map(|change| format!("{}: {change}", new.id)));
         }
+        broken.extend(closed_calls(&self.contracts, &newer.contracts).iter().map(ToString::to_string));
         broken
     }
 
@@ -98,7 +101,7 @@ impl ContractSet {
         newer.contracts.iter().filter_map(move |new| Some((before(new)?, new)))
     }
 
-    /// Decides whether `newer` may be in force after these; `breaking` allows what breaks somebody.
+    /// Decides whether `newer`, as a whole, may be in force after these; `breaking` allows what breaks somebody.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] with the reasons.
@@ -184,8 +187,8 @@ impl Warehouse {
     async fn apply_contracts_once(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
         let events = self.load(TableKind::Events.name()).await?;
         let current = self.contracts(&events).await?.unwrap_or_default();
-        current.may_become(newer, breaking)?;
         let merged = current.with(newer)?;
+        current.may_become(&merged, breaking)?;
         let uri = self.write_contracts(&events, &merged).await?;
         let change = schema_change(&events, &merged, uri);
         let table = self.evolve(TableKind::Events.name(), &change).await?;
@@ -281,5 +284,17 @@ schema:
         current.may_become(&set("shop", "1.1.0", OPTIONAL), false).expect("another version");
         assert!(current.may_become(&set("shop", "0.9.0", ""), false).is_err());
         current.may_become(&set("shop", "0.9.0", ""), true).expect("a way back");
+    }
+
+    #[test]
+    fn a_new_contract_that_closes_a_call_for_others_breaks_somebody() {
+        let current = set("shop", "1.0.0", "");
+        let strict = "customProperties: [{property: unknownEvents, value: quarantine}]\n";
+        let merged = current.with(&set("loyalty", "1.0.0", strict)).expect("they get on with each other");
+        let error = current.may_become(&merged, false).expect_err("others send `track` calls too");
+        assert!(error.message().contains("track calls: `loyalty/1.0.0` wants to know all of them"), "{error}");
+        current.may_become(&merged, true).expect("it is allowed to break");
+        let keeping = current.with(&set("loyalty", "1.0.0", "")).expect("they get on with each other");
+        current.may_become(&keeping, false).expect("a contract that keeps other events breaks nobody");
     }
 }

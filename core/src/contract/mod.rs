@@ -47,7 +47,7 @@ mod tests;
 
 pub use call::{Body, EventCall};
 pub use columns::{PromotedColumn, promoted_columns};
-pub use compat::{Change, Verdict, Who, check, reuses_version};
+pub use compat::{Change, Verdict, Who, check, closed_calls, reuses_version};
 pub use finding::{Finding, Severity};
 pub use format::TextFormat;
 pub use json_schema::export;

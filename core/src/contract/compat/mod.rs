@@ -4,16 +4,20 @@
 //! promoted columns still works. Producers can then be changed after the contract, and readers need not be changed at all.
 //!
 //! * this file: the contract, its events and its version,
+//! * `together`: all contracts in force, of which one may concern the events of others,
 //! * `object`: properties, their columns, and rules over several,
 //! * `shape`: what a value may be.
 
 mod object;
 mod shape;
+mod together;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+
+pub use together::closed_calls;
 
 use super::columns::promotions;
 use super::model::{Contract, Deprecation, EventContract, Policy};

@@ -249,6 +249,12 @@ fn the_first_event_of_a_call_closes_it_when_unknown_events_are_quarantined() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
+    #[test]
+    fn nothing_changes_between_a_contract_and_itself(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let contract = contract(&mut Entropy::of(bytes));
+        prop_assert_eq!(check(&contract, &contract), []);
+    }
+
     /// Undescribed properties are left out: nobody promised anything about them.
     #[test]
     fn after_compatible_changes_every_event_is_accepted_as_before(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -114,8 +114,7 @@ impl CompiledContracts {
 
 impl CallRules {
     fn of(call: EventCall, contracts: &[Contract], columns: &[PromotedColumn]) -> CallRules {
-        let all = contracts.iter().flat_map(|contract| contract.events.iter().map(move |event| (contract, event)));
-        let events: Vec<(&Contract, &EventContract)> = all.filter(|(_, event)| event.call == call).collect();
+        let events = events_of(call, contracts);
         let named = events.iter().filter_map(|(contract, event)| Some((event.name.as_deref()?, *contract, *event)));
         let other = events.iter().find(|(_, event)| event.name.is_none());
         CallRules {
@@ -125,6 +124,19 @@ impl CallRules {
             unknown: strictest(&events).map(UnknownEvent::of),
         }
     }
+}
+
+fn events_of(call: EventCall, contracts: &[Contract]) -> Vec<(&Contract, &EventContract)> {
+    let all = contracts.iter().flat_map(|contract| contract.events.iter().map(move |event| (contract, event)));
+    all.filter(|(_, event)| event.call == call).collect()
+}
+
+/// Returns the contract by which an event of a call goes to quarantine when none describes it; `None` when no such event
+/// does.
+pub(super) fn closes(call: EventCall, contracts: &[Contract]) -> Option<&Contract> {
+    let events = events_of(call, contracts);
+    let takes_all = events.iter().any(|(_, event)| event.name.is_none());
+    strictest(&events).filter(|_| !takes_all)
 }
 
 /// Returns the contract, first by id, that describes events of a call and wants to know all of them.
