@@ -83,8 +83,8 @@ impl ContractSet {
         ContractSet::parse(kept.map(|(_, document)| document).chain(&newer.documents).cloned().collect())
     }
 
-    /// Says what would break if these contracts became `newer`, which are all that would be in force: between versions of
-    /// each contract, and where one changes what becomes of the events of others.
+    /// Says what would break if these contracts became `newer`, which are all that would be in force: between versions
+    /// of each contract, and where one changes what becomes of the events of others.
     pub fn breaks(&self, newer: &ContractSet) -> Vec<String> {
         let mut broken = Vec::new();
         for (old, new) in self.successors(newer) {
@@ -108,8 +108,8 @@ impl ContractSet {
     fn may_become(&self, newer: &ContractSet, breaking: bool) -> Result<()> {
         if let Some((old, _)) = self.successors(newer).find(|(old, new)| reuses_version(old, new)) {
             return Err(Error::invalid(format!(
-                "`{}` is in force and says something else, so nothing was applied: give the new content a version of its \
-                 own, since rows name nothing but the version",
+                "`{}` is in force and says something else, so nothing was applied: give the new content a version of \
+                 its own, since rows name nothing but the version",
                 old.label()
             )));
         }
@@ -118,8 +118,8 @@ impl ContractSet {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "the change breaks somebody, so nothing was applied: {}; see docs/contract-compatibility.md, or allow it with \
-             --breaking",
+            "the change breaks somebody, so nothing was applied: {}; see docs/contract-compatibility.md, or allow it \
+             with --breaking",
             broken.join("; ")
         )))
     }
@@ -169,9 +169,9 @@ impl Warehouse {
     /// adds the columns and names the documents in one step. Returns all that are in force then, and the table.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when a change would break producers or readers, unless `breaking` allows it, when other
-    /// content comes under a version that is in force, or when a column cannot become what is asked; nothing is changed
-    /// then. Errors of store and catalog.
+    /// [`ErrorKind::InvalidInput`] when a change would break producers or readers, unless `breaking` allows it, when
+    /// other content comes under a version that is in force, or when a column cannot become what is asked; nothing is
+    /// changed then. Errors of store and catalog.
     pub async fn apply_contracts(&self, newer: &ContractSet, breaking: bool) -> Result<(ContractSet, LoadedTable)> {
         for _ in 0..self.settings().commit.max_attempts {
             match self.apply_contracts_once(newer, breaking).await {

@@ -171,6 +171,10 @@ async fn apply(session: &Session, paths: &[PathBuf], breaking: bool) -> Result<E
     let (merged, _) = warehouse.apply_contracts(&set, breaking).await?;
     let in_force = InForce::of(&merged);
     session.output.result(&in_force, || in_force.text())?;
+    for contract in set.contracts.iter().filter(|contract| !contract.is_active()) {
+        let (label, status) = (contract.label(), &contract.status);
+        session.output.remark(&format!("`{label}` is enforced, though its status is `{status}`: set it to `active`"));
+    }
     session.output.remark("writers that run take this up at their next commit");
     Ok(Exit::Done)
 }

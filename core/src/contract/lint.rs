@@ -54,6 +54,7 @@ pub(super) fn refusal(findings: &[Finding]) -> Error {
 fn examine(text: &str, file: &str, findings: &mut Findings) -> Option<Contract> {
     let contract = read(text, findings)?;
     file_name(&contract, file, findings);
+    status(&contract, findings);
     let root = Path::default();
     for (i, event) in contract.events.iter().enumerate() {
         let path = root.element("schema", i, Some(&event.title));
@@ -68,6 +69,14 @@ fn file_name(contract: &Contract, file: &str, findings: &mut Findings) {
     let stem = std::path::Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if stem != contract.id {
         findings.warning("id", format!("is `{}`: name the file `{0}.yaml`, so that it is found", contract.id));
+    }
+}
+
+/// A contract that is applied is enforced, whatever its status is. A missing status has been found before.
+fn status(contract: &Contract, findings: &mut Findings) {
+    if !contract.is_active() && !contract.status.is_empty() {
+        let message = "and yet it is enforced once it is applied: set it to `active`, or do not apply it";
+        findings.warning("status", format!("is `{}`, {message}", contract.status));
     }
 }
 

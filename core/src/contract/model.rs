@@ -36,6 +36,11 @@ impl Contract {
     pub fn label(&self) -> String {
         format!("{}/{}", self.id, self.version)
     }
+
+    /// Returns whether its status says that it holds; ODCS also has `proposed`, `draft`, `deprecated` and `retired`.
+    pub fn is_active(&self) -> bool {
+        self.status == "active"
+    }
 }
 
 /// What becomes of what the contract does not name.

@@ -97,8 +97,8 @@ pub fn check(old: &Contract, new: &Contract) -> Vec<Change> {
     changes.list
 }
 
-/// Returns whether the new contract differs from the old one under the same version. Rows name a contract by its version
-/// alone, so nobody could tell by which of the two they were accepted.
+/// Returns whether the new contract differs from the old one under the same version. Rows name a contract by its
+/// version alone, so nobody could tell by which of the two they were accepted.
 pub fn reuses_version(old: &Contract, new: &Contract) -> bool {
     old.label() == new.label() && !check(old, new).is_empty()
 }

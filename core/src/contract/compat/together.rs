@@ -7,8 +7,8 @@ use crate::contract::call::EventCall;
 use crate::contract::model::Contract;
 use crate::contract::rules::closes;
 
-/// Finds the calls whose undescribed events were kept and go to quarantine now, as far as [`check`](super::check) of one
-/// contract cannot see it: the contract that closes the call is new, or another one described all other events before.
+/// Finds the calls whose undescribed events were kept and go to quarantine now, as far as [`check`](super::check) of
+/// one contract cannot see it: the contract that closes the call is new, or another one described all other events.
 ///
 /// Events that one contract described and another one describes now are not looked for.
 pub fn closed_calls(old: &[Contract], new: &[Contract]) -> Vec<Change> {
@@ -70,8 +70,9 @@ mod tests {
         let earned = || vec![event(EventCall::Track, Some("Earned"))];
         let shop = contract("shop", Policy::Keep, bought());
         let loyalty = contract("loyalty", Policy::Quarantine, earned());
-        let closed = "breaks producers: track calls: `loyalty/1.0.0` wants to know all of them, so those that no contract \
-                      describes are no longer kept; describe them first, or set `unknownEvents: keep` in `loyalty`";
+        let closed = "breaks producers: track calls: `loyalty/1.0.0` wants to know all of them, so those that no \
+                      contract describes are no longer kept; describe them first, or \
+                      set `unknownEvents: keep` in `loyalty`";
         assert_eq!(told(slice::from_ref(&shop), &[shop.clone(), loyalty.clone()]), [closed]);
         assert_eq!(told(&[], slice::from_ref(&loyalty)), [closed], "the first contract of all as well");
         assert!(told(&[], slice::from_ref(&shop)).is_empty());

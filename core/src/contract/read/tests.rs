@@ -194,6 +194,8 @@ fn habits_are_warnings() {
         ("logicalType: string", "tags: []", "takes any value"),
         ("description: Way to pay", "tags: []", "has no description"),
         ("{purpose: What is bought}", "{}", "say what the events are about"),
+        ("status: active", "status: retired", "is `retired`, and yet it is enforced once it is applied"),
+        ("status: active", "status: draft", "set it to `active`, or do not apply it"),
     ] {
         let text = GOOD.replacen(part, instead, 1).replace(
             "        quality:\n          - {metric: invalidValues, arguments: {validValues: [card, cash]}, mustBe: 0}\n",

@@ -131,8 +131,8 @@ fn events_of(call: EventCall, contracts: &[Contract]) -> Vec<(&Contract, &EventC
     all.filter(|(_, event)| event.call == call).collect()
 }
 
-/// Returns the contract by which an event of a call goes to quarantine when none describes it; `None` when no such event
-/// does.
+/// Returns the contract by which the events of a call that none describes go to quarantine; `None` when they do not, or
+/// when all are described.
 pub(super) fn closes(call: EventCall, contracts: &[Contract]) -> Option<&Contract> {
     let events = events_of(call, contracts);
     let takes_all = events.iter().any(|(_, event)| event.name.is_none());
