@@ -208,6 +208,9 @@ pub(crate) struct IngestArguments {
     /// Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_interval: Option<u64>,
+    /// Keep the run's metrics in this file, in the text format of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics_file: Option<PathBuf>,
 }
 
 impl IngestArguments {

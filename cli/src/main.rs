@@ -16,6 +16,7 @@ mod failure;
 mod figures;
 mod generate;
 mod logging;
+mod metrics_file;
 mod output;
 mod process;
 mod progress;

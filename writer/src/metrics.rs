@@ -57,6 +57,8 @@ pub struct IngestReport {
     pub stage_nanos: BTreeMap<&'static str, u64>,
     /// What was remembered of the stream at the end.
     pub state: StateSizes,
+    /// Kinds of enrichment data that there should have been and were not, at the end: their columns are null.
+    pub unavailable_enrichments: u64,
 }
 
 /// A number for a metrics endpoint.

@@ -184,8 +184,13 @@ impl Narrator<'_> {
     }
 
     async fn ingest(&self, folder: &Path, format: InputFormat) -> Result<()> {
-        let request =
-            Request { sources: vec![folder.display().to_string()], format, follow: false, stdin_name: String::new() };
+        let request = Request {
+            sources: vec![folder.display().to_string()],
+            format,
+            follow: false,
+            stdin_name: String::new(),
+            metrics_file: None,
+        };
         let warehouse = self.session.warehouse().await?;
         let done = ingest::ingest(self.session, &warehouse, &request).await?;
         self.print(&ingest::text(&done))

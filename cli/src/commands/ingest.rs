@@ -1,5 +1,6 @@
 //! `icefold ingest`: records of files, folders, S3 prefixes and standard input into the tables.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::config;
 use crate::enrichment;
 use crate::exit::Exit;
 use crate::figures;
+use crate::metrics_file::MetricsFile;
 use crate::process;
 use crate::progress;
 use crate::session::Session;
@@ -36,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) follow: bool,
     /// Name of standard input.
     pub(crate) stdin_name: String,
+    /// Where the run's metrics go.
+    pub(crate) metrics_file: Option<PathBuf>,
 }
 
 /// What a run did, and what it took.
@@ -64,6 +68,7 @@ pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Resul
         },
         follow: arguments.follow,
         stdin_name: arguments.name.clone().unwrap_or_else(|| DEFAULT_STDIN_NAME.to_owned()),
+        metrics_file: arguments.metrics_file.clone(),
     };
     let warehouse = session.warehouse().await?;
     let done = ingest(session, &warehouse, &request).await?;
@@ -95,6 +100,8 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     }
     let (decode, format) = (session.settings().decode.clone(), request.format);
     let (told, progress) = watch::channel(IngestProgress::default());
+    let metrics =
+        request.metrics_file.as_deref().map(|file| MetricsFile::follow(file, progress.clone())).transpose()?;
     let make_decoder = move || Decoder::new(decode.clone(), format);
     let loaded = enrichment::load(session, warehouse).await?;
     let ingest = ingest.contract(format.contract()).enrichment(loaded.enrichment.clone());
@@ -102,6 +109,9 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
     let ended = ingest.run().await;
     watcher.abort();
+    if let Some(metrics) = metrics {
+        metrics.end();
+    }
     Ok(Done {
         sources: request.sources.clone(),
         report: ended?,
@@ -176,5 +186,11 @@ pub(crate) fn text(done: &Done) -> String {
         figures::count(report.files),
         figures::bytes(report.file_bytes)
     ));
+    if report.unavailable_enrichments > 0 {
+        text.push_str(&format!(
+            "{} of device rules, geo databases and reference data could not be used: their columns are null\n",
+            figures::count(report.unavailable_enrichments)
+        ));
+    }
     text
 }

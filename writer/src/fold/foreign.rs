@@ -22,12 +22,13 @@ pub(crate) struct ForeignRow {
     pub(crate) arrival_micros: i64,
 }
 
-/// Returns the snapshots by which others have added rows between two versions of a table; `own` is the run's.
-pub(crate) fn foreign_snapshots(before: &LoadedTable, now: &LoadedTable, own: i64) -> BTreeSet<i64> {
+/// Returns the snapshots by which others have added rows between two versions of a table; `own` is the
+/// run's, if it made one.
+pub(crate) fn foreign_snapshots(before: &LoadedTable, now: &LoadedTable, own: Option<i64>) -> BTreeSet<i64> {
     let since = before.metadata().current_snapshot_id();
     lineage::ancestors(now.metadata(), now.metadata().current_snapshot_id())
         .take_while(|snapshot| Some(snapshot.snapshot_id()) != since)
-        .filter(|snapshot| snapshot.snapshot_id() != own && snapshot.summary().operation != Operation::Replace)
+        .filter(|snapshot| Some(snapshot.snapshot_id()) != own && snapshot.summary().operation != Operation::Replace)
         .filter(|snapshot| lineage::summary(snapshot, CONTRACT).is_none())
         .map(|snapshot| snapshot.snapshot_id())
         .collect()

@@ -39,6 +39,7 @@ mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use icefold_catalog::{CommitOutcome, Intent, SchemaChange, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
@@ -272,6 +273,7 @@ impl Ingest {
             warehouse: self.warehouse,
             epoch,
             shards,
+            look_interval: self.settings.commit_interval().max(SHORTEST_LOOK),
         };
         let ended = run.conduct().await;
         feeds.stop().await;
@@ -350,6 +352,9 @@ async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i
     Ok(TableState { kind, table, checkpoint, encoder })
 }
 
+/// Shortest time between two looks at what others have changed, however often batches are committed.
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
+
 /// The part of a run that waits: for batches, for time to pass, for the end.
 struct Run {
     floor: Arc<Floor>,
@@ -361,10 +366,13 @@ struct Run {
     warehouse: Warehouse,
     epoch: Arc<Epoch>,
     shards: Vec<ShardId>,
+    /// How long others' changes may wait to be taken up when there is nothing to commit.
+    look_interval: Duration,
 }
 
 impl Run {
     async fn conduct(&mut self) -> Result<()> {
+        let mut looked = tokio::time::Instant::now();
         loop {
             if let Some(error) = self.floor.failure() {
                 return Err(error);
@@ -375,10 +383,29 @@ impl Run {
             let due = self.floor.due_at();
             tokio::select! {
                 biased;
-                Some(batch) = self.sealed.recv() => self.publish(batch).await?,
+                Some(batch) = self.sealed.recv() => {
+                    self.publish(batch).await?;
+                    looked = tokio::time::Instant::now();
+                }
                 () = sleep_until(due) => self.floor.settle(),
                 () = self.floor.changed.notified() => {}
+                () = tokio::time::sleep_until(looked + self.look_interval) => {
+                    self.look().await;
+                    looked = tokio::time::Instant::now();
+                }
             }
+        }
+    }
+
+    /// Looks for what others have changed about `events`. A stream that is silent has no commit that would tell, and its next
+    /// events are to be decided by what is in force when they come.
+    async fn look(&mut self) {
+        match self.warehouse.load(TableKind::Events.name()).await {
+            Ok(events) => {
+                self.publisher.take_up_events(events);
+                self.take_up().await;
+            }
+            Err(error) => tracing::warn!(error = ?error, "`events` cannot be looked at: it is at the next commit"),
         }
     }
 
@@ -386,12 +413,15 @@ impl Run {
         let summary = batch.summary.clone();
         let published = self.publisher.publish(batch).await?;
         self.account(&summary, published);
-        self.land().await
+        self.take_up().await;
+        // The next batch may go.
+        self.floor.landed();
+        Ok(())
     }
 
-    /// Takes up what others have changed about the tables meanwhile, and lets the next batch go. What cannot be taken up is
-    /// tried again at the next commit; until then the stream goes on as before.
-    async fn land(&mut self) -> Result<()> {
+    /// Takes up what others have changed about the tables meanwhile. What cannot be taken up is tried again at the next commit;
+    /// until then the stream goes on as before.
+    async fn take_up(&mut self) {
         if let Err(error) = self.learn().await {
             tracing::warn!(error = ?error, "rows that others have put into `events` cannot be taken up yet");
         }
@@ -403,8 +433,6 @@ impl Run {
             }
             Err(error) => tracing::warn!(error = ?error, "a change of columns or contracts cannot be taken up yet"),
         }
-        self.floor.landed();
-        Ok(())
     }
 
     /// Takes note of what others have put into `events`, so that it is not let in again.
@@ -457,6 +485,7 @@ impl Run {
             checkpoints: checkpoints.collect(),
             stage_nanos: self.floor.stage_nanos(),
             state: self.progress.borrow().state,
+            unavailable_enrichments: self.progress.borrow().unavailable_enrichments,
             ..self.report
         }
     }

@@ -30,7 +30,7 @@ use retry::Patience;
 use crate::encode::TableEncoder;
 use crate::failpoint::{self, FailPoints};
 use crate::fold::foreign_snapshots;
-use crate::pipeline::{Crew, SealedBatch, TABLES};
+use crate::pipeline::{Crew, SealedBatch, TABLES, index_of};
 use crate::settings::Settings;
 
 /// A table as this run knows it: the version and the checkpoint after its last commit.
@@ -91,6 +91,17 @@ impl Publisher {
 
     pub(crate) fn tables(&self) -> &[TableState; TABLES] {
         &self.tables
+    }
+
+    /// Takes up `events` as others have made it meanwhile. Where it stands in the stream stays what this run knows: if another
+    /// writer has moved it, the next commit is fenced.
+    pub(crate) fn take_up_events(&mut self, now: LoadedTable) {
+        let state = &mut self.tables[index_of(TableKind::Events)];
+        // A table that was made anew is told of at the next commit.
+        if now.metadata().uuid() == state.table.metadata().uuid() {
+            self.foreign.extend(foreign_snapshots(&state.table, &now, None));
+            state.table = now;
+        }
     }
 
     /// Returns the snapshots by which others have added rows to `events`, until they are [`learned`](Publisher::learned).
@@ -174,7 +185,7 @@ impl Publisher {
                     "committed"
                 );
                 if state.kind == TableKind::Events {
-                    self.foreign.extend(foreign_snapshots(&state.table, &table, snapshot_id));
+                    self.foreign.extend(foreign_snapshots(&state.table, &table, Some(snapshot_id)));
                 }
                 table
             }

@@ -179,7 +179,7 @@ fn every_key_of_the_spec_has_its_column() {
             r#"{"network":{"wifi":true},"groupId":"cg","page":{"extra":1},"campaign":{"id":"x"},"app":{"build":"7"},"device":{"id":"d"},"screen":{"density":3}}"#,
         ),
         ("extra", r#"{"event":"kept","integrations":{"All":true},"channel":"web"}"#),
-        ("contract", BUILT_IN_CONTRACT),
+        ("contract", InputFormat::Segment.contract()),
         ("shard", "shard"),
         ("segment", "segment"),
         ("source_offset", "0"),
