@@ -7,11 +7,12 @@ use icefold_core::Error;
 use serde_json::json;
 
 use crate::exit::{Exit, remedy};
+use crate::output::printable;
 
 /// At most this many causes are told; foreign crates nest the same text many times.
 const MAX_CAUSES: usize = 6;
 
-/// Returns the text for people, with a line break at the end.
+/// Returns the text for people, with a line break at the end. Names of files and values of events may stand in it.
 pub(crate) fn text(error: &Error) -> String {
     let mut text = format!("error: {}\n", error.message());
     for (key, value) in error.context() {
@@ -23,7 +24,7 @@ pub(crate) fn text(error: &Error) -> String {
     if let Some(remedy) = remedy(error.kind()) {
         text.push_str(&format!("help: {remedy}\n"));
     }
-    text
+    printable(&text).into_owned()
 }
 
 /// Returns the same as one line of JSON.

@@ -1,5 +1,6 @@
 //! What the program prints: results on standard output, as text or JSON; everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use icefold_core::{Error, ErrorKind, Result};
@@ -26,7 +27,15 @@ impl Output {
             json.push(b'\n');
             return self.write(&json);
         }
-        self.write(text().as_bytes())
+        self.text(&text())
+    }
+
+    /// Prints text for people; what of it stood in events does not drive their terminal, see [`printable`].
+    ///
+    /// # Errors
+    /// `Refused` when standard output cannot be written.
+    pub(crate) fn text(&self, text: &str) -> Result<()> {
+        self.write(printable(text).as_bytes())
     }
 
     /// Writes to standard output as it is.
@@ -55,12 +64,45 @@ impl Output {
     pub(crate) fn remark(&self, text: &str) {
         if !self.quiet && !self.json {
             // A closed standard error must not stop the work.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", printable(text));
         }
     }
 
     /// Returns whether somebody watches progress.
     pub(crate) fn is_watched(&self) -> bool {
         !self.quiet && !self.json && io::stderr().is_terminal()
+    }
+}
+
+/// Returns text as a terminal may show it: control characters but the line feed are escaped, since whoever can post an
+/// event could otherwise colour, retitle or rewrite the screen of whoever looks at it. A tab becomes a blank, so that
+/// columns stay aligned. What this program prints for people has no control characters of its own.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let harmless = |c: char| c == '\n' || !c.is_control();
+    if text.chars().all(harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\t' => shown.push(' '),
+            c if harmless(c) => shown.push(c),
+            c => shown.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        let hostile = "a\u{1b}[31mRED\u{1b}]0;pwn\u{7}\r\u{7f}\u{9b}b\tc\nd";
+        let shown = r"a\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{d}\u{7f}\u{9b}b c";
+        assert_eq!(printable(hostile), format!("{shown}\nd"));
+        assert_eq!(printable(&printable(hostile)), printable(hostile), "showing it again changes nothing");
+        assert!(matches!(printable("ä │ 7\n"), Cow::Borrowed(_)), "what is harmless stays as it is");
     }
 }

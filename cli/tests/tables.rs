@@ -110,6 +110,30 @@ fn rows_are_printed_as_table_json_or_csv() {
 }
 
 #[test]
+fn events_do_not_drive_the_terminal_of_who_looks_at_them() {
+    let place = Place::new();
+    let hostile = r#""\u001b[31mRED\u001b]0;pwn\u0007\u009b1m\ttab""#;
+    let track = format!(
+        r#"{{"type":"track","event":{hostile},"messageId":"m-1","userId":"u","receivedAt":"2024-01-01T00:00:00Z"}}"#
+    );
+    // One that passes, one that does not, and one whose own bytes are what a terminal obeys.
+    let lines = [track.clone(), track.replace("\"track\"", hostile), "\u{1b}[31m no JSON".to_owned()];
+    place.write("events.ndjson", lines.join("\n") + "\n");
+    place.icefold(&["ingest", "events.ndjson"]).exits(0);
+    let harmless = |arguments: &[&str]| {
+        let shown = place.icefold(arguments).exits(0).stdout;
+        assert!(shown.contains(r"\u{1b}"), "{arguments:?}: {shown:?}");
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{arguments:?}: {shown:?}");
+    };
+    harmless(&["query", "SELECT event_name FROM events"]);
+    harmless(&["explain", "--event-id", "m-1"]);
+    harmless(&["quarantine"]);
+    harmless(&["quarantine", "show"]);
+    let json = place.icefold(&["query", "SELECT event_name FROM events", "--json"]).exits(0).json();
+    assert_eq!(json["event_name"], "\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{9b}1m\ttab", "programs read what was sent");
+}
+
+#[test]
 fn a_lost_data_file_is_a_broken_invariant_and_exits_3() {
     let (place, _) = ingested();
     std::fs::remove_file(&place.files("icefold-data/icefold/events", ".parquet")[0]).expect("removed");

@@ -172,7 +172,7 @@ struct Narrator<'a> {
 
 impl Narrator<'_> {
     fn print(&self, text: &str) -> Result<()> {
-        self.session.output.write(text.as_bytes())
+        self.session.output.text(text)
     }
 
     fn title(&self, text: &str) {

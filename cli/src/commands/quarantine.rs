@@ -9,12 +9,15 @@ use crate::arguments::QuarantineCommand;
 use crate::commands::{query, redrive};
 use crate::exit::Exit;
 use crate::figures;
+use crate::output::printable;
 use crate::session::Session;
 
 /// Groups shown when nothing else is said.
 const DEFAULT_LIMIT: usize = 50;
 /// Values are shown up to this many characters.
 const SHOWN_CHARACTERS: usize = 48;
+/// Payloads are shown up to this many bytes: one event may be as long as a record.
+const SHOWN_PAYLOAD_BYTES: usize = 4 << 10;
 
 /// Events with the same mistake. Digits, ids and the place where a line was cut differ from event to event and are no
 /// part of the mistake.
@@ -166,10 +169,22 @@ pub(crate) fn summary_text(groups: &[Group]) -> String {
 
 fn cut(text: Option<&str>) -> String {
     let text = text.unwrap_or_default().replace(['\n', '\r', '\t', '\0'], " ");
+    // Before columns are laid out: what is escaped is wider.
+    let text = printable(&text);
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+        None => text.into_owned(),
     }
+}
+
+/// Returns a payload, or its beginning and how to see all of it.
+fn cut_payload(payload: &str) -> String {
+    if payload.len() <= SHOWN_PAYLOAD_BYTES {
+        return payload.to_owned();
+    }
+    let shown = payload.floor_char_boundary(SHOWN_PAYLOAD_BYTES);
+    let (shown, all) = (&payload[..shown], figures::count(payload.len() as u64));
+    format!("{shown}…\n  (the beginning of {all} bytes: --json prints all)")
 }
 
 fn show_text(events: &[Event]) -> String {
@@ -190,10 +205,29 @@ fn show_text(events: &[Event]) -> String {
                 text.push_str(&format!("  {name:<9} {value}\n"));
             }
         }
-        text.push_str(&format!("  payload   {}\n\n", event.payload));
+        text.push_str(&format!("  payload   {}\n\n", cut_payload(&event.payload)));
     }
     if text.is_empty() {
         return "nothing in quarantine like that\n".to_owned();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_payload_is_cut_and_says_how_to_see_it_whole() {
+        assert_eq!(cut_payload("{}"), "{}");
+        let long = cut_payload(&"ä".repeat(SHOWN_PAYLOAD_BYTES));
+        assert!(long.len() < SHOWN_PAYLOAD_BYTES + 100, "{}", long.len());
+        assert!(long.ends_with("ä…\n  (the beginning of 8,192 bytes: --json prints all)"), "{long}");
+    }
+
+    #[test]
+    fn a_value_is_escaped_before_it_is_cut() {
+        assert_eq!(cut(Some("\u{1b}[31m\n")), r"\u{1b}[31m ");
+        assert_eq!(cut(Some(&"\u{1b}".repeat(48))).chars().count(), SHOWN_CHARACTERS + 1);
+    }
 }

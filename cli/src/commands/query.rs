@@ -137,7 +137,7 @@ async fn print_table(session: &Session, mut stream: QueryStream) -> Result<()> {
         more += batch.num_rows() - take;
     }
     let text = pretty_format_batches_with_schema(schema, &batches).map_err(unprintable)?;
-    session.output.write(format!("{text}\n").as_bytes())?;
+    session.output.text(&format!("{text}\n"))?;
     if more > 0 {
         session.output.remark(&format!("{} more rows: --format csv or json prints all", figures::count(more as u64)));
     }
