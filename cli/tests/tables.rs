@@ -187,8 +187,20 @@ fn an_empty_place_says_what_to_do() {
     let place = Place::new();
     let tables = place.icefold(&["tables"]).exits(0).stdout;
     assert!(tables.contains("run `icefold ingest PATH`"), "{tables}");
-    let verify = place.icefold(&["verify"]).exits(0).stdout;
-    assert!(verify.contains("no tables yet"), "{verify}");
+    let verify = place.icefold(&["verify"]).exits(2).stderr;
+    assert!(verify.contains("icefold-data`") && verify.contains("run `icefold ingest PATH`"), "{verify}");
+}
+
+#[test]
+fn a_proof_of_no_tables_is_no_proof() {
+    let place = Place::new();
+    place.icefold(&["generate", "10", "--out", "ev"]).exits(0);
+    place.icefold(&["ingest", "ev"]).exits(0);
+    let mistyped = place.icefold(&["verify", "--set", "namespace=mistyped"]).exits(2);
+    assert_eq!(mistyped.stdout, "");
+    let said = mistyped.stderr;
+    assert!(said.contains("no tables in `file://") && said.contains("`mistyped`"), "{said}");
+    assert!(said.contains("--warehouse"), "{said}");
 }
 
 #[test]

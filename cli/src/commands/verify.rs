@@ -3,7 +3,7 @@
 use icefold_catalog::verify::{self, Check};
 use icefold_catalog::{Progress, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Invariant, Result};
+use icefold_core::{Error, ErrorKind, Invariant, Result};
 use icefold_sql::QuerySession;
 
 use crate::arguments::VerifyArguments;
@@ -29,10 +29,13 @@ pub(crate) async fn run(session: &Session, arguments: &VerifyArguments) -> Resul
 /// Checks the named tables, all of them when none is named.
 ///
 /// # Errors
-/// When tables cannot be read; what can be read and is wrong is a broken check.
+/// When tables cannot be read, `NotFound` when there are none; what can be read and is wrong is a broken check.
 pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Check>> {
     let warehouse = session.warehouse().await?;
     let names = if names.is_empty() { warehouse.tables().await? } else { names.to_vec() };
+    if names.is_empty() {
+        return Err(no_tables(&warehouse));
+    }
     let mut checks = Vec::new();
     for name in &names {
         checks.extend(verify::verify(&warehouse.load(name).await?).await?);
@@ -43,6 +46,16 @@ pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Ch
     }
     checks.sort_by(|a, b| (&a.table, a.invariant).cmp(&(&b.table, b.invariant)));
     Ok(checks)
+}
+
+/// A proof of nothing would let a mistyped warehouse pass.
+fn no_tables(warehouse: &Warehouse) -> Error {
+    let message = format!(
+        "no tables in `{}`, namespace `{}`: check --warehouse and --catalog, or run `icefold ingest PATH` first",
+        warehouse.location(),
+        warehouse.settings().namespace
+    );
+    Error::new(ErrorKind::NotFound, message)
 }
 
 /// Checks that need the rows of icefold's own tables at their current snapshots.
@@ -173,9 +186,6 @@ fn check(invariant: Invariant, table: &str, rows: u64, what: &str, broken: impl 
 
 /// Returns the checks for people.
 pub(crate) fn text(checks: &[Check]) -> String {
-    if checks.is_empty() {
-        return "nothing to verify: there are no tables yet\n".to_owned();
-    }
     let rows: Vec<Vec<String>> = checks
         .iter()
         .map(|check| {
