@@ -1,6 +1,7 @@
 //! A [`Warehouse`] is the way in: storage, pointers, clock and settings together; it loads and creates tables.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use icefold_core::{Clock, Error, ErrorKind, Ids, Result, SystemIds};
 use serde::Deserialize;
 
 use crate::pointer::memory::MemoryPointers;
-use crate::pointer::sql::SqlPointers;
+use crate::pointer::sql::{SqlPointers, sqlite_file};
 use crate::pointer::{Pointer, PointerStore, SwapError, TableName};
 use crate::resolve::{self, Resolver};
 use crate::settings::Settings;
@@ -51,12 +52,30 @@ impl Warehouse {
     pub async fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         settings.validate()?;
         let root = store::open_root(&settings.warehouse, &settings.s3)?;
-        let catalog = match &settings.catalog {
-            Some(uri) => uri.clone(),
-            None => default_catalog(&settings.warehouse)?,
-        };
-        let pointers = Arc::new(SqlPointers::open(&catalog).await?);
+        let pointers = Arc::new(SqlPointers::open(&catalog_of(settings)?).await?);
         Ok(Self::from_parts(root.store, root.uri, pointers, settings.clone(), clock))
+    }
+
+    /// Opens the warehouse that `settings` describe if it is there. Who only reads must not leave an empty catalog in a
+    /// folder whose name was mistyped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the catalog is a SQLite file that does not exist; else as [`Warehouse::open`].
+    pub async fn open_existing(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        settings.validate()?;
+        let catalog = catalog_of(settings)?;
+        // What cannot be looked at is told by opening it.
+        let missing = |file: &&Path| !file.try_exists().unwrap_or(true);
+        if let Some(file) = sqlite_file(&catalog).filter(missing) {
+            let warehouse = store::open_root(&settings.warehouse, &settings.s3)?.uri;
+            let message = format!(
+                "no tables in `{warehouse}`: its catalog `{}` does not exist: check --warehouse and --catalog, or run \
+                 `icefold ingest PATH` first",
+                file.display()
+            );
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        Self::open(settings, clock).await
     }
 
     /// Puts a warehouse together from its components, for tests, simulation and other catalogs.
@@ -268,6 +287,13 @@ impl Warehouse {
             .because(e),
             SwapError::Transient(e) | SwapError::Refused(e) => e,
         })
+    }
+}
+
+fn catalog_of(settings: &Settings) -> Result<String> {
+    match &settings.catalog {
+        Some(uri) => Ok(uri.clone()),
+        None => default_catalog(&settings.warehouse),
     }
 }
 

@@ -39,12 +39,20 @@ impl Session {
         &self.config.settings
     }
 
-    /// Opens the warehouse.
+    /// Opens the warehouse of a command that writes, and makes its catalog when there is none.
     ///
     /// # Errors
     /// As [`Warehouse::open`].
     pub(crate) async fn warehouse(&self) -> Result<Warehouse> {
         Warehouse::open(&self.settings().catalog, Arc::new(SystemClock)).await
+    }
+
+    /// Opens the warehouse of a command that works on tables which are there; nothing is created.
+    ///
+    /// # Errors
+    /// As [`Warehouse::open_existing`].
+    pub(crate) async fn existing_warehouse(&self) -> Result<Warehouse> {
+        Warehouse::open_existing(&self.settings().catalog, Arc::new(SystemClock)).await
     }
 
     /// Runs `work` to its end on as many threads as the settings say.

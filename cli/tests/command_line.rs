@@ -196,7 +196,7 @@ fn mistakes_in_arguments_exit_2_and_name_the_remedy() {
       reason: No such file or directory (os error 2)
     ");
     let absent = place.icefold(&["snapshots", "events"]).exits(2).stderr.replace(&place.name(), "PLACE");
-    insta::assert_snapshot!(absent, @"error: no table `events` in `file://PLACE/icefold-data`: there is none yet: ingest something first");
+    insta::assert_snapshot!(absent, @"error: no tables in `file://PLACE/icefold-data`: its catalog `PLACE/icefold-data/catalog.db` does not exist: check --warehouse and --catalog, or run `icefold ingest PATH` first");
 }
 
 #[test]

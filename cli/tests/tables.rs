@@ -185,10 +185,24 @@ fn a_truncated_gzip_exits_2_keeps_what_was_readable_and_continues_once_it_is_who
 #[test]
 fn an_empty_place_says_what_to_do() {
     let place = Place::new();
-    let tables = place.icefold(&["tables"]).exits(0).stdout;
-    assert!(tables.contains("run `icefold ingest PATH`"), "{tables}");
-    let verify = place.icefold(&["verify"]).exits(2).stderr;
-    assert!(verify.contains("icefold-data`") && verify.contains("run `icefold ingest PATH`"), "{verify}");
+    let reading: &[&[&str]] = &[
+        &["tables"],
+        &["verify"],
+        &["snapshots", "events"],
+        &["checkpoint", "events"],
+        &["query", "SELECT 1"],
+        &["explain", "--event-id", "x"],
+        &["quarantine"],
+        &["quarantine", "show"],
+        &["quarantine", "redrive"],
+        &["contract", "show"],
+    ];
+    for arguments in reading {
+        let said = place.icefold(arguments).exits(2).stderr;
+        assert!(said.contains("icefold-data`") && said.contains("run `icefold ingest PATH`"), "{arguments:?}: {said}");
+    }
+    let left = std::fs::read_dir(place.path("")).expect("folder").count();
+    assert_eq!(left, 0, "who only looks creates nothing");
 }
 
 #[test]

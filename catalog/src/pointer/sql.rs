@@ -83,8 +83,8 @@ impl SqlPointers {
     /// # Errors
     /// `InvalidInput` for another scheme, `Refused` or `Transient` when the database does not open.
     pub async fn open(uri: &str) -> Result<Self> {
-        if let Some(path) = uri.strip_prefix("sqlite:") {
-            Self::open_sqlite(Path::new(path.strip_prefix("//").unwrap_or(path))).await
+        if let Some(path) = sqlite_file(uri) {
+            Self::open_sqlite(path).await
         } else if uri.starts_with("postgres://") || uri.starts_with("postgresql://") {
             Self::open_postgres(uri).await
         } else {
@@ -144,6 +144,12 @@ impl SqlPointers {
             Pool::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Returns the file of a catalog in SQLite.
+pub(crate) fn sqlite_file(uri: &str) -> Option<&Path> {
+    let path = uri.strip_prefix("sqlite:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
 }
 
 /// Turns a statement that changes one row into the outcome of a swap.

@@ -27,7 +27,7 @@ struct ShardRow {
 
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &CheckpointArguments) -> Result<Exit> {
-    let table = session.warehouse().await?.load(&arguments.table).await?;
+    let table = session.existing_warehouse().await?.load(&arguments.table).await?;
     let progress = match arguments.snapshot {
         Some(id) => table.progress_at(id).await?,
         None => table.progress().await?,

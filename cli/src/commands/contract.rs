@@ -180,7 +180,7 @@ async fn apply(session: &Session, paths: &[PathBuf], breaking: bool) -> Result<E
 }
 
 async fn show(session: &Session) -> Result<Exit> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let events = warehouse.load(TableKind::Events.name()).await?;
     let in_force = InForce::of(&warehouse.contracts(&events).await?.unwrap_or_default());
     session.output.result(&in_force, || in_force.text())?;

@@ -49,7 +49,7 @@ struct Place {
 
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &ExplainArguments) -> Result<Exit> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let explanation = explain(session, &warehouse, &arguments.event_id).await?;
     session.output.result(&explanation, || text(&explanation))?;
     Ok(Exit::Done)

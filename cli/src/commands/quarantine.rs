@@ -108,7 +108,7 @@ async fn summary(session: &Session, limit: usize) -> Result<()> {
 /// # Errors
 /// `NotFound` when there is no quarantine yet.
 pub(crate) async fn groups(session: &Session, limit: usize) -> Result<Vec<Group>> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let tables = query::open(session, &warehouse, Default::default()).await?;
     read(&query::rows(&tables, &format!("{GROUPS}\nLIMIT {limit}")).await?)
 }
@@ -121,7 +121,7 @@ async fn show(session: &Session, reason: Option<&str>, limit: usize) -> Result<(
          payload FROM quarantine {filter} \
          ORDER BY shard, segment, source_offset, sub_offset LIMIT {limit}"
     );
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let tables = query::open(session, &warehouse, Default::default()).await?;
     let mut events: Vec<Event> = read(&query::rows(&tables, &sql).await?)?;
     for event in &mut events {

@@ -28,7 +28,7 @@ pub(crate) async fn run(session: &Session, arguments: &QueryArguments) -> Result
         sql => sql.to_owned(),
     };
     let pinned = arguments.snapshot.iter().map(|text| pin(text)).collect::<Result<_>>()?;
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let stream = open(session, &warehouse, pinned).await?.query(&sql).await?;
     let default = if session.output.json { RowFormat::Json } else { RowFormat::Table };
     match arguments.format.unwrap_or(default) {

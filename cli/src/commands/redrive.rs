@@ -58,7 +58,7 @@ struct Run<'a> {
 
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Result<Exit> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let loaded = enrichment::load(session, &warehouse).await?;
     let settings = session.settings();
     let (writer, decode) = (settings.writer.clone(), settings.decode.clone());

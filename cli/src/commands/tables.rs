@@ -27,7 +27,7 @@ struct TableRow {
 
 /// Runs `icefold tables`.
 pub(crate) async fn list(session: &Session) -> Result<Exit> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let mut tables = Vec::new();
     for name in warehouse.tables().await? {
         let table = warehouse.load(&name).await?;
@@ -106,7 +106,7 @@ impl CountsRow {
 
 /// Runs `icefold snapshots`.
 pub(crate) async fn snapshots(session: &Session, arguments: &SnapshotsArguments) -> Result<Exit> {
-    let table = session.warehouse().await?.load(&arguments.table).await?;
+    let table = session.existing_warehouse().await?.load(&arguments.table).await?;
     let metadata = table.metadata();
     let snapshots: Vec<SnapshotRow> = lineage::ancestors(metadata, metadata.current_snapshot_id())
         .take(arguments.limit)

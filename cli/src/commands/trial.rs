@@ -63,7 +63,7 @@ struct Report {
 
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &TryArguments, proposed: ContractSet) -> Result<Exit> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let events = warehouse.load(TableKind::Events.name()).await?;
     let current = warehouse.contracts(&events).await?.unwrap_or_default();
     let proposed = current.with(&proposed)?;

@@ -31,7 +31,7 @@ pub(crate) async fn run(session: &Session, arguments: &VerifyArguments) -> Resul
 /// # Errors
 /// When tables cannot be read, `NotFound` when there are none; what can be read and is wrong is a broken check.
 pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Check>> {
-    let warehouse = session.warehouse().await?;
+    let warehouse = session.existing_warehouse().await?;
     let names = if names.is_empty() { warehouse.tables().await? } else { names.to_vec() };
     if names.is_empty() {
         return Err(no_tables(&warehouse));
