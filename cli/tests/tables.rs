@@ -53,6 +53,16 @@ fn every_generated_mistake_is_one_group_or_few() {
         shown.starts_with("unknown_type at /type in events-000000.ndjson") && shown.contains("pageview"),
         "{shown}"
     );
+
+    for command in ["show", "redrive"] {
+        let said = place.icefold(&["quarantine", command, "--reason", "unknown_tpe"]).exits(2).stderr;
+        assert!(said.contains("did you mean `unknown_type`?"), "{said}");
+    }
+    let said = place.icefold(&["quarantine", "redrive", "--contract", "commerce"]).exits(2).stderr;
+    assert!(said.contains("is no ID/VERSION"), "{said}");
+    let none = place.icefold(&["quarantine", "redrive", "--contract", "commerce/9.0.0"]).exits(0);
+    assert!(none.stdout.starts_with("of 0 quarantined events"), "{}", none.stdout);
+    assert!(none.stderr.contains("segment-envelope/1  unknown_type"), "{}", none.stderr);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use arrow::array::RecordBatch;
 use arrow::json::ArrayWriter;
 use icefold_core::{Error, Result};
+use icefold_writer::decode::Reason;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::QuarantineCommand;
 use crate::commands::{query, redrive};
+use crate::config::nearest;
 use crate::exit::Exit;
 use crate::figures;
 use crate::output::printable;
@@ -113,7 +115,22 @@ pub(crate) async fn groups(session: &Session, limit: usize) -> Result<Vec<Group>
     read(&query::rows(&tables, &format!("{GROUPS}\nLIMIT {limit}")).await?)
 }
 
+/// Refuses a reason code that no event can have: a filter that is mistyped would choose nothing and say nothing.
+///
+/// # Errors
+/// `InvalidInput` naming the nearest code.
+pub(crate) fn check_reason(code: Option<&str>) -> Result<()> {
+    let codes = || Reason::ALL.iter().map(|reason| reason.as_str());
+    let Some(code) = code.filter(|code| !codes().any(|known| known == *code)) else { return Ok(()) };
+    let hint = match nearest(code, codes()) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => "`icefold quarantine` shows those that there are".to_owned(),
+    };
+    Err(Error::invalid(format!("unknown reason code `{code}`: {hint}")))
+}
+
 async fn show(session: &Session, reason: Option<&str>, limit: usize) -> Result<()> {
+    check_reason(reason)?;
     let filter = reason.map_or_else(String::new, |code| format!("WHERE reason = '{}'", code.replace('\'', "''")));
     let sql = format!(
         "SELECT reason, json_pointer, expected, found, CAST(arrival_time AS VARCHAR) AS arrival_time, event_type, \
@@ -223,6 +240,14 @@ mod tests {
         let long = cut_payload(&"ä".repeat(SHOWN_PAYLOAD_BYTES));
         assert!(long.len() < SHOWN_PAYLOAD_BYTES + 100, "{}", long.len());
         assert!(long.ends_with("ä…\n  (the beginning of 8,192 bytes: --json prints all)"), "{long}");
+    }
+
+    #[test]
+    fn a_mistyped_reason_is_refused_with_the_nearest_code() {
+        assert!(check_reason(None).is_ok() && check_reason(Some("not_in_enum")).is_ok());
+        let refused = |code| check_reason(Some(code)).expect_err("unknown").message().to_owned();
+        assert_eq!(refused("not_in_enm"), "unknown reason code `not_in_enm`: did you mean `not_in_enum`?");
+        assert!(refused("colour").contains("`icefold quarantine` shows"), "{}", refused("colour"));
     }
 
     #[test]

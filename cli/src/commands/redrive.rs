@@ -13,6 +13,7 @@ use icefold_sql::QuerySession;
 use icefold_writer::redrive::{Admitted, Choice, EventPlace, Fate, Judged, Passing, Redrive};
 use serde::Serialize;
 
+use super::quarantine::check_reason;
 use super::query;
 use crate::arguments::RedriveArguments;
 use crate::config;
@@ -58,6 +59,8 @@ struct Run<'a> {
 
 /// Runs the command.
 pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Result<Exit> {
+    check_reason(arguments.reason.as_deref())?;
+    check_contract(arguments.contract.as_deref())?;
     let warehouse = session.existing_warehouse().await?;
     let loaded = enrichment::load(session, &warehouse).await?;
     let settings = session.settings();
@@ -69,10 +72,39 @@ pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Resu
     let mut run = Run { session, warehouse, redrive, choice, report, known: Known::default() };
     run.all_files().await?;
     session.output.result(&run.report, || text(&run.report))?;
+    if run.report.looked_at == 0 {
+        session.output.remark(&run.what_there_is().await?);
+    }
     Ok(Exit::Done)
 }
 
+/// Refuses what cannot be the label of a contract.
+fn check_contract(label: Option<&str>) -> Result<()> {
+    let Some(label) = label else { return Ok(()) };
+    match label.split_once('/') {
+        Some((id, version)) if !id.is_empty() && !version.is_empty() && !version.contains('/') => Ok(()),
+        _ => Err(Error::invalid(format!(
+            "--contract `{label}` is no ID/VERSION: write for example commerce/1.0.0 or access-log/1"
+        ))),
+    }
+}
+
 impl Run<'_> {
+    /// Tells what the quarantine holds, for who has chosen nothing of it.
+    async fn what_there_is(&self) -> Result<String> {
+        let tables = query::open(self.session, &self.warehouse, BTreeMap::new()).await?;
+        let sql = "SELECT contract, reason, count(*) AS events FROM quarantine GROUP BY 1, 2 ORDER BY 1, 2";
+        let held = query::objects(&query::rows(&tables, sql).await?)?;
+        if held.is_empty() {
+            return Ok("the quarantine is empty".to_owned());
+        }
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let count = |value: &serde_json::Value| figures::count(value.as_u64().unwrap_or_default());
+        let rows = held.iter().map(|row| vec![text(&row["contract"]), text(&row["reason"]), count(&row["events"])]);
+        let rows = figures::columns(&["contract", "reason", "events"], &rows.collect::<Vec<_>>());
+        Ok(format!("none of these is what was asked for:\n{}", rows.trim_end()))
+    }
+
     /// Redrives each file of the quarantine, those among them that take the place of others meanwhile.
     async fn all_files(&mut self) -> Result<()> {
         let mut seen = HashSet::new();
@@ -287,4 +319,20 @@ fn text(report: &Report) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_is_named_by_id_and_version() {
+        for right in ["commerce/1.0.0", "segment-envelope/1", "access-log/1"] {
+            check_contract(Some(right)).expect(right);
+        }
+        for wrong in ["commerce", "commerce/", "/1.0.0", "commerce/1.0.0/x", ""] {
+            let error = check_contract(Some(wrong)).expect_err(wrong);
+            assert!(error.message().contains("is no ID/VERSION"), "{error}");
+        }
+    }
 }

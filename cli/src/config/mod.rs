@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use layers::Layers;
 use layers::Origin;
+pub(crate) use nearest::nearest;
 pub(crate) use secrets::{is_fetched, without_secrets};
 pub(crate) use show::{shown, text};
 
