@@ -48,6 +48,11 @@ fn every_generated_mistake_is_one_group_or_few() {
     assert!(groups.len() <= 30, "{} groups for 21 mistakes: {groups:#?}", groups.len());
     let events: u64 = groups.iter().filter_map(|group| group["events"].as_u64()).sum();
     assert_eq!(done["counts"]["quarantined"], events);
+    let all = place.icefold(&["quarantine"]).exits(0).stdout;
+    assert_eq!(all.lines().count(), groups.len() + 1, "a header and all groups: {all}");
+    let few = place.icefold(&["quarantine", "summary", "--limit", "3"]).exits(0).stdout;
+    let footer = format!("3 of {} groups, ", groups.len());
+    assert!(few.lines().last().is_some_and(|line| line.starts_with(&footer) && line.contains("--limit")), "{few}");
     let shown = place.icefold(&["quarantine", "show", "--reason", "unknown_type", "--limit", "1"]).exits(0).stdout;
     assert!(
         shown.starts_with("unknown_type at /type in events-000000.ndjson") && shown.contains("pageview"),
@@ -63,6 +68,19 @@ fn every_generated_mistake_is_one_group_or_few() {
     let none = place.icefold(&["quarantine", "redrive", "--contract", "commerce/9.0.0"]).exits(0);
     assert!(none.stdout.starts_with("of 0 quarantined events"), "{}", none.stdout);
     assert!(none.stderr.contains("segment-envelope/1  unknown_type"), "{}", none.stderr);
+}
+
+#[test]
+fn lines_in_no_log_format_are_grouped_by_their_mistake() {
+    let place = Place::new();
+    let lines: Vec<String> = (0..70).map(|n| format!("line {n} of another program")).collect();
+    place.write("access.log", lines.join("\n") + "\n");
+    place.icefold(&["ingest", "access.log", "--format", "combined"]).exits(0);
+    let groups = place.icefold(&["quarantine", "--json"]).exits(0).json();
+    assert_eq!(groups.as_array().map(Vec::len), Some(1), "{groups:#}");
+    assert_eq!(groups[0]["reason"], "malformed_log_line");
+    assert_eq!(groups[0]["events"], 70);
+    assert!(groups[0].get("all_groups").is_none(), "the JSON is what it was: {groups:#}");
 }
 
 #[test]

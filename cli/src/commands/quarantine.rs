@@ -21,14 +21,15 @@ const SHOWN_CHARACTERS: usize = 48;
 /// Payloads are shown up to this many bytes: one event may be as long as a record.
 const SHOWN_PAYLOAD_BYTES: usize = 4 << 10;
 
-/// Events with the same mistake. Digits, ids and the place where a line was cut differ from event to event and are no
-/// part of the mistake.
+/// Events with the same mistake. Digits, ids, the place where a line was cut and the text of a line that is in no log
+/// format differ from event to event and are no part of the mistake.
 const GROUPS: &str = r"
 WITH mistakes AS (
   SELECT reason, arrival_time, library_name, segment, source_offset,
     CASE WHEN reason = 'truncated_json' THEN NULL ELSE regexp_replace(json_pointer, '/[0-9]+', '/*', 'g') END AS pointer,
     CASE WHEN reason = 'truncated_json' THEN NULL ELSE regexp_replace(expected, '[0-9]{4}-[0-9T:.-]+Z', '(time)', 'g') END AS expected,
-    CASE WHEN reason IN ('truncated_json', 'invalid_utf8', 'control_character', 'lone_surrogate', 'trailing_data') THEN NULL
+    CASE WHEN reason IN ('truncated_json', 'invalid_utf8', 'control_character', 'lone_surrogate', 'trailing_data',
+                        'malformed_log_line') THEN NULL
          WHEN reason = 'invalid_json' AND regexp_like(found, '^(NaN|[-]?Infinity|undefined|None|True|False)')
            THEN regexp_replace(found, '^([-]?[[:alpha:]]+)(.|\n)*$', '\1')
          WHEN reason = 'invalid_json' AND regexp_like(found, '^[[:alnum:]]') THEN '(text)'
@@ -42,7 +43,8 @@ WITH mistakes AS (
 )
 SELECT count(*) AS events, reason, pointer, expected, found,
   CAST(min(arrival_time) AS VARCHAR) AS first_arrival, CAST(max(arrival_time) AS VARCHAR) AS last_arrival,
-  count(DISTINCT library_name) AS libraries, min(segment || '@' || CAST(source_offset AS VARCHAR)) AS example
+  count(DISTINCT library_name) AS libraries, min(segment || '@' || CAST(source_offset AS VARCHAR)) AS example,
+  count(*) OVER () AS all_groups, sum(count(*)) OVER () AS all_events
 FROM mistakes
 GROUP BY reason, pointer, expected, found
 ORDER BY events DESC, reason, pointer, expected, found";
@@ -68,6 +70,12 @@ pub(crate) struct Group {
     pub(crate) libraries: u64,
     /// Place of one of them in its source.
     pub(crate) example: String,
+    /// How many groups there are, shown or not: the same in each.
+    #[serde(skip_serializing)]
+    all_groups: u64,
+    /// How many events they have.
+    #[serde(skip_serializing)]
+    all_events: u64,
 }
 
 /// An event that did not pass.
@@ -181,7 +189,23 @@ pub(crate) fn summary_text(groups: &[Group]) -> String {
             ]
         })
         .collect();
-    figures::columns(&["events", "reason", "where", "expected", "found"], &rows)
+    figures::columns(&["events", "reason", "where", "expected", "found"], &rows) + &left_out(groups)
+}
+
+/// Tells of the groups that are not shown.
+fn left_out(groups: &[Group]) -> String {
+    let shown = groups.len() as u64;
+    let events: u64 = groups.iter().map(|group| group.events).sum();
+    match groups.first() {
+        Some(Group { all_groups, all_events, .. }) if *all_groups > shown => format!(
+            "{} of {} groups, {} of {} events: `icefold quarantine summary --limit {all_groups}` shows all\n",
+            figures::count(shown),
+            figures::count(*all_groups),
+            figures::count(events),
+            figures::count(*all_events)
+        ),
+        _ => String::new(),
+    }
 }
 
 fn cut(text: Option<&str>) -> String {
