@@ -232,6 +232,15 @@ pub(crate) enum InputFormat {
     Combined,
 }
 
+impl From<InputFormat> for icefold_writer::decode::InputFormat {
+    fn from(format: InputFormat) -> Self {
+        match format {
+            InputFormat::Segment => Self::Segment,
+            InputFormat::Combined => Self::Combined,
+        }
+    }
+}
+
 /// Arguments of `snapshots`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotsArguments {
@@ -299,6 +308,7 @@ pub(crate) enum QuarantineCommand {
 Examples:
   icefold quarantine redrive --dry-run
   icefold quarantine redrive --reason not_in_enum
+  icefold quarantine redrive --format combined      an access log that was ingested without --format combined
 Running it again changes nothing.")]
     Redrive(RedriveArguments),
     /// Print the events themselves
@@ -399,6 +409,9 @@ pub(crate) struct RedriveArguments {
     /// Only events that broke this contract, for example commerce/1.0.0
     #[arg(long, value_name = "ID/VERSION")]
     pub(crate) contract: Option<String>,
+    /// Read lines as what they are, where their source was ingested as another format
+    #[arg(long)]
+    pub(crate) format: Option<InputFormat>,
     /// Only say what would happen
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -84,6 +84,47 @@ fn lines_in_no_log_format_are_grouped_by_their_mistake() {
 }
 
 #[test]
+fn an_access_log_that_was_read_as_json_is_let_in_by_a_redrive() {
+    let place = Place::new();
+    let lines = (10..40).map(|n| format!("10.0.0.{n} - - [10/Oct/2015:13:55:{n} +0000] \"GET /{n} HTTP/1.1\" 200 7\n"));
+    place.write("access.log", lines.collect::<String>());
+    place.icefold(&["ingest", "access.log", "--format", "combined", "--warehouse", "right"]).exits(0);
+    let forgotten = place.icefold(&["ingest", "access.log"]).exits(0);
+    assert!(forgotten.stderr.contains("`icefold quarantine redrive --format combined`"), "{}", forgotten.stderr);
+    assert_eq!(place.count("SELECT count(*) FROM events"), 0);
+
+    let redrive = || place.icefold(&["quarantine", "redrive", "--format", "combined", "--json"]).exits(0).json();
+    assert_eq!(redrive()["accepted"], 30);
+    let ids = "SELECT message_id, segment, source_offset, sub_offset, event_time, arrival_time, contract FROM events \
+               ORDER BY source_offset";
+    let ids_in =
+        |warehouse: &str| place.icefold(&["query", ids, "--format", "csv", "--warehouse", warehouse]).exits(0).stdout;
+    assert_eq!(ids_in("icefold-data"), ids_in("right"), "as if it had been read rightly");
+    assert_eq!(redrive()["looked_at"], 0, "nothing is left");
+    assert!(place.icefold(&["ingest", "access.log", "--format", "combined"]).exits(0).stdout.contains("nothing new"));
+    place.icefold(&["verify"]).exits(0);
+}
+
+#[test]
+fn events_that_were_read_as_an_access_log_are_let_in_but_for_batches() {
+    let place = Place::new();
+    let event = |n: u32| {
+        format!(r#"{{"type":"track","event":"e","messageId":"m{n}","userId":"u","receivedAt":"2024-01-01T00:00:00Z"}}"#)
+    };
+    let batch = format!("[{},{}]", event(3), event(4));
+    place.write("events.ndjson", [event(1), event(2), batch].join("\n") + "\n");
+    place.icefold(&["ingest", "events.ndjson", "--format", "combined"]).exits(0);
+    let redrive = |format: &str| {
+        place.icefold(&["quarantine", "redrive", "--format", format, "--json"]).exits(0).json()["accepted"].clone()
+    };
+    assert_eq!(redrive("combined"), 0, "they are none");
+    assert_eq!(redrive("segment"), 2);
+    assert_eq!(place.count("SELECT count(*) FROM events WHERE message_id IN ('m1', 'm2')"), 2);
+    assert_eq!(place.count("SELECT count(*) FROM quarantine"), 1, "the batch is one row of `raw_events`");
+    place.icefold(&["verify"]).exits(0);
+}
+
+#[test]
 fn an_older_snapshot_returns_what_it_returned_and_names_its_place_in_the_stream() {
     let place = Place::new();
     place.icefold(&["generate", EVENTS, "--out", "ev", "--files", "2"]).exits(0);

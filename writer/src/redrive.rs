@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::chunk::Chunk;
 use crate::columns::{ParquetFile, extended, joined};
 use crate::contracts::Active;
-use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat, place_of_events};
+use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat, Reason, place_of_events};
 use crate::encode::partition::{folder, split_by_day};
 use crate::encode::{EncodedFile, TableEncoder};
 use crate::enrich::versions::Versions;
@@ -43,13 +43,15 @@ use crate::settings::Settings;
 /// Key of a snapshot summary: the quarantine's file that the rows of a redrive came from.
 const REDRIVEN_FROM: &str = "icefold.redriven-from";
 
-/// Which rows of the quarantine are looked at; `None` means all.
+/// Which rows of the quarantine are looked at, and as what; `None` means all, and as what they came in.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// Only those of this reason code.
     pub reason: Option<String>,
     /// Only those that broke this contract.
     pub contract: Option<String>,
+    /// The format that their source should have been read as. One event of a batch is no line of a source, and stays.
+    pub format: Option<InputFormat>,
 }
 
 /// Judges and admits; made once for a run.
@@ -118,7 +120,8 @@ pub struct Passing {
     pub reason: String,
     /// Where it lies in the stream.
     pub place: EventPlace,
-    /// Its arrival, in microseconds since 1970.
+    /// Arrival of the event that it is now, in microseconds since 1970: a line that could not be read had its source's
+    /// time.
     pub arrival_micros: i64,
 }
 
@@ -199,7 +202,7 @@ impl Redrive {
                 continue;
             }
             judged.chosen += 1;
-            if let Some((passing, versions)) = self.judge_row(&quarantined, row)? {
+            if let Some((passing, versions)) = self.judge_row(&quarantined, row, choice.format)? {
                 judged.passing.push(passing);
                 judged.versions.merge(versions);
             }
@@ -222,11 +225,20 @@ impl Redrive {
         }
     }
 
-    fn judge_row(&mut self, quarantined: &Quarantined<'_>, row: usize) -> Result<Option<(Passing, Versions)>> {
+    fn judge_row(
+        &mut self,
+        quarantined: &Quarantined<'_>,
+        row: usize,
+        format: Option<InputFormat>,
+    ) -> Result<Option<(Passing, Versions)>> {
+        let format = format.unwrap_or_else(|| quarantined.format(row));
+        if !quarantined.can_be_read_as(row, format) {
+            return Ok(None);
+        }
         let chunk = quarantined.chunk(row);
-        let decoder = match quarantined.contract.value(row) {
-            ACCESS_LOG_CONTRACT => &mut self.combined,
-            _ => &mut self.segment,
+        let decoder = match format {
+            InputFormat::Combined => &mut self.combined,
+            InputFormat::Segment => &mut self.segment,
         };
         let decoded = decoder.decode(&chunk)?;
         if decoded.events.num_rows() != 1 || decoded.raw.num_rows() != 1 {
@@ -234,10 +246,7 @@ impl Redrive {
         }
         let Enriched { rows, versions } = self.enricher.enrich(decoded)?;
         let message_id = Texts::of(&rows.events, "message_id")?.get(0).unwrap_or_default().to_vec();
-        // Not the quarantine's: there, what could not be read until its arrival has the time of its source.
-        let arrivals = rows.events.column(TableKind::Events.index_of("arrival_time"));
-        let arrivals = arrivals.as_primitive_opt::<TimestampMicrosecondType>();
-        let arrival_micros = arrivals.ok_or_else(|| Error::bug("an event has no arrival"))?.value(0);
+        let arrival_micros = arrival_of_first(&rows.events)?;
         let passing = Passing {
             row,
             event: quarantined.completed(rows.events, row)?,
@@ -388,6 +397,21 @@ impl<'a> Quarantined<'a> {
             && choice.contract.as_ref().is_none_or(|contract| contract == self.contract.value(row))
     }
 
+    /// Returns what the row was read as when it came in.
+    fn format(&self, row: usize) -> InputFormat {
+        match self.contract.value(row) {
+            ACCESS_LOG_CONTRACT => InputFormat::Combined,
+            _ => InputFormat::Segment,
+        }
+    }
+
+    /// Returns whether the row is all that a decoder of this format would have seen. Of a record that was too large only
+    /// the beginning was kept; an event of a batch is a part of the line that another format would read.
+    fn can_be_read_as(&self, row: usize, format: InputFormat) -> bool {
+        let is_whole_line = self.envelope.is_null(row) && self.sub_offset.value(row) == 0;
+        self.reason.value(row) != Reason::RecordTooLarge.as_str() && (format == self.format(row) || is_whole_line)
+    }
+
     fn place(&self, row: usize) -> EventPlace {
         let text = |column: &StringArray| column.value(row).to_owned();
         let (source_offset, sub_offset) = (self.source_offset.value(row), self.sub_offset.value(row));
@@ -430,6 +454,12 @@ impl<'a> Quarantined<'a> {
         let reason: ArrayRef = Arc::new(StringArray::from(vec![says_so]));
         extended(rows, vec![("resolved_user_id", users), ("resolved_by", reason)])
     }
+}
+
+fn arrival_of_first(events: &RecordBatch) -> Result<i64> {
+    let column = events.column(TableKind::Events.index_of("arrival_time"));
+    let times = column.as_primitive_opt::<TimestampMicrosecondType>();
+    times.map(|times| times.value(0)).ok_or_else(|| Error::bug("a decoded event has no arrival"))
 }
 
 /// Returns a record of one event. `envelope` is what stood before and behind the events of a batch, or nothing.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use icefold_catalog::Warehouse;
 use icefold_catalog::store::open_foreign;
-use icefold_core::Result;
+use icefold_core::{Counts, Result};
 use icefold_writer::decode::{Decoder, InputFormat};
 use icefold_writer::source::{OpenSource, SourceName, SourceSettings, open_source};
 use icefold_writer::{Ingest, IngestProgress, IngestReport};
@@ -14,7 +14,7 @@ use object_store::ObjectStore;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::arguments::{self, IngestArguments};
+use crate::arguments::IngestArguments;
 use crate::config;
 use crate::enrichment;
 use crate::exit::Exit;
@@ -62,10 +62,7 @@ pub(crate) struct Done {
 pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Result<Exit> {
     let request = Request {
         sources: arguments.sources.clone(),
-        format: match arguments.format {
-            arguments::InputFormat::Segment => InputFormat::Segment,
-            arguments::InputFormat::Combined => InputFormat::Combined,
-        },
+        format: arguments.format.into(),
         follow: arguments.follow,
         stdin_name: arguments.name.clone().unwrap_or_else(|| DEFAULT_STDIN_NAME.to_owned()),
         metrics_file: arguments.metrics_file.clone(),
@@ -73,7 +70,25 @@ pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Resul
     let warehouse = session.warehouse().await?;
     let done = ingest(session, &warehouse, &request).await?;
     session.output.result(&done, || text(&done))?;
+    if let Some(remark) = all_quarantined(&done.report.counts, request.format) {
+        session.output.remark(&remark);
+    }
     Ok(Exit::Done)
+}
+
+/// Tells what to look at when nothing of what came in was an event; most likely it was read as the other format.
+fn all_quarantined(counts: &Counts, read_as: InputFormat) -> Option<String> {
+    let (other, what) = match read_as {
+        InputFormat::Combined => (InputFormat::Segment, "JSON events"),
+        _ => (InputFormat::Combined, "an access log"),
+    };
+    (counts.rows_in > 0 && counts.quarantined == counts.rows_in).then(|| {
+        format!(
+            "all of it was quarantined: `icefold quarantine` says why; if it is {what}, `icefold quarantine redrive \
+             --format {}` lets it in",
+            other.as_str()
+        )
+    })
 }
 
 /// Reads every source to its end (or until interrupted, when following) and commits everything.
@@ -193,4 +208,19 @@ pub(crate) fn text(done: &Done) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_was_forgotten_is_told_with_its_remedy() {
+        let counts = |rows_in, quarantined| Counts { rows_in, quarantined, ..Counts::default() };
+        let told = |counts: &Counts, format| all_quarantined(counts, format).unwrap_or_default();
+        assert!(told(&counts(3, 3), InputFormat::Segment).contains("redrive --format combined`"));
+        assert!(told(&counts(3, 3), InputFormat::Combined).contains("redrive --format segment`"));
+        assert_eq!(told(&counts(3, 2), InputFormat::Segment), "");
+        assert_eq!(told(&counts(0, 0), InputFormat::Segment), "", "nothing new is no mistake");
+    }
 }

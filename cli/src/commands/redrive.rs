@@ -67,7 +67,8 @@ pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Resu
     let (writer, decode) = (settings.writer.clone(), settings.decode.clone());
     let redrive = Redrive::open(&warehouse, writer, decode, &loaded.enrichment).await?;
     let redrive = redrive.fail_points(config::fail_points()?);
-    let choice = Choice { reason: arguments.reason.clone(), contract: arguments.contract.clone() };
+    let (reason, contract) = (arguments.reason.clone(), arguments.contract.clone());
+    let choice = Choice { reason, contract, format: arguments.format.map(Into::into) };
     let report = Report { dry_run: arguments.dry_run, ..Report::default() };
     let mut run = Run { session, warehouse, redrive, choice, report, known: Known::default() };
     run.all_files().await?;
