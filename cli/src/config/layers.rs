@@ -7,6 +7,7 @@ use icefold_core::{Error, Result};
 use serde_json::Value;
 
 use super::nearest::nearest;
+use super::secrets::hide;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,8 @@ impl Layers {
     pub(crate) fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<()> {
         let Some(default) = self.defaults.get(key) else { return Err(self.unknown(key, &origin)) };
         if !same_type(default, &value) {
-            return Err(Error::invalid(format!("`{key}` is {value} in {origin}: expected {}", expected(default))));
+            let (told, expected) = (hide(key, &value), expected(default));
+            return Err(Error::invalid(format!("`{key}` is {told} in {origin}: expected {expected}")));
         }
         if let Some(slot) = self.values.pointer_mut(&pointer(key)) {
             *slot = value;

@@ -1,7 +1,19 @@
-//! Places without the secrets that they may hold, for messages and for `icefold config`.
+//! Settings and places without the secrets that they may hold, for messages and for `icefold config`.
+
+use serde_json::Value;
 
 /// Printed instead of a secret.
 pub(crate) const HIDDEN: &str = "(hidden)";
+
+/// Returns the value of a setting as it may be told: nothing of a secret key, and no secrets inside URLs.
+pub(crate) fn hide(key: &str, value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ if key.contains("secret") || key.contains("password") || key.contains("token") => HIDDEN.into(),
+        Value::String(text) => without_secrets(text).into(),
+        other => other.clone(),
+    }
+}
 
 /// Returns a place without its password and, where it is fetched, without its query: keys of licences stand there.
 pub(crate) fn without_secrets(place: &str) -> String {

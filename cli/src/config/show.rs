@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::secrets::{HIDDEN, without_secrets};
+use super::secrets::hide;
 use super::{Config, sources};
 use crate::figures;
 
@@ -40,15 +40,4 @@ pub(crate) fn text(config: &Config) -> String {
         vec![assignment, format!("# {}", shown.from)]
     });
     figures::columns(&["", ""], &rows.collect::<Vec<_>>())
-}
-
-/// Hides keys that are secret and secrets inside URLs.
-fn hide(key: &str, value: &Value) -> Value {
-    match value {
-        Value::String(_) if key.contains("secret") || key.contains("password") || key.contains("token") => {
-            HIDDEN.into()
-        }
-        Value::String(text) => without_secrets(text).into(),
-        other => other.clone(),
-    }
 }

@@ -23,7 +23,10 @@ pub(crate) fn file(path: &Path, layers: &mut Layers) -> Result<()> {
         Error::new(kind, format!("settings file `{place}` cannot be read")).because(e)
     })?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        Error::invalid(format!("settings file `{place}` is no TOML: {}", e.to_string().trim()))
+        let (line, column) = line_and_column(&text, e.span().map_or(0, |span| span.start));
+        // Not the error's own text: it shows the line, and a secret may stand there.
+        let message = e.message();
+        Error::invalid(format!("settings file `{place}` is no TOML: line {line}, column {column}: {message}"))
     })?;
     let value = serde_json::to_value(table).map_err(|e| {
         Error::invalid(format!("settings file `{place}` holds a value that no setting takes")).because(e)
@@ -34,6 +37,12 @@ pub(crate) fn file(path: &Path, layers: &mut Layers) -> Result<()> {
         layers.set(&key, value, Origin::File(place.clone()))?;
     }
     Ok(())
+}
+
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_start = before.rfind('\n').map_or(0, |line_break| line_break + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// Returns the variable that sets `key`.
@@ -70,7 +79,10 @@ pub(crate) fn environment(variables: &[(String, String)], layers: &mut Layers) -
 pub(crate) fn options(given: &[GivenOption], assignments: &[String], layers: &mut Layers) -> Result<()> {
     for assignment in assignments {
         let Some((key, value)) = assignment.split_once('=') else {
-            return Err(Error::invalid(format!("--set `{assignment}` is no KEY=VALUE")));
+            // No more than the key: what follows may be a secret behind another sign than `=`.
+            let is_key = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+            let key = assignment.split(|c| !is_key(c)).next().unwrap_or_default();
+            return Err(Error::invalid(format!("--set `{key}` is no KEY=VALUE")));
         };
         layers.set_text(key.trim(), value.trim(), Origin::Option("--set"))?;
     }

@@ -71,6 +71,27 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn no_mistake_tells_a_secret() {
+    let files = [
+        "[s3]\nsecret_access_key = very-secret",
+        "[s3]\nsecret_access_key = ['very-secret']",
+        "[s3]\nsecret_access_key = 'a'\nsecret_access_key = 'very-secret'",
+        "[s3]\nsecret_access_key = \"\"\"\nvery-secret\\q\"\"\"",
+        "[writer]\ncores = 'postgres://me:very-secret@db/x'",
+    ];
+    for file in files {
+        let told = message(config(file, &[], &[], &[]));
+        assert!(!told.contains("very-secret") && !told.is_empty(), "{told}");
+    }
+    let told = message(config("", &[], &[], &["s3.secret_access_key: very-secret"]));
+    assert_eq!(told, "--set `s3.secret_access_key` is no KEY=VALUE");
+    let told = message(config("[s3]\nsecret_access_key = 12345678", &[], &[], &[]));
+    assert_eq!(told, "`s3.secret_access_key` is \"(hidden)\" in FILE expected text");
+    let told = message(config("namespace = 'x'\n  [s3", &[], &[], &[]));
+    assert!(told.contains("is no TOML: line 2, column "), "{told}");
+}
+
+#[test]
 fn what_is_printed_is_a_settings_file() {
     let first = config("", &[], &[], &[]).expect("valid");
     let again = config(&text(&first), &[], &[], &[]).expect("its own output");
