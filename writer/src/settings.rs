@@ -8,17 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::fold::session::SessionSettings;
 
+/// Most cores: of more threads the system may refuse some, which ends the process.
+const MAX_CORES: u64 = 1_024;
+/// Longest time between two commits, a day: what is to come later than the clock can tell is no time.
+const MAX_COMMIT_INTERVAL_SECONDS: u64 = 24 * 60 * 60;
+/// Most chunks in flight for a core. Each is held in memory; more than a few only wait.
+const MAX_CHUNKS_IN_FLIGHT_PER_CORE: u64 = 1_024;
+/// Most uploads at once: each is a connection.
+const MAX_CONCURRENT_UPLOADS: u64 = 1_024;
+
 /// How the writer batches, deduplicates and encodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Threads that decode and encode; 0 means one for each core of the machine.
+    /// Threads that decode and encode; 0 means one for each core of the machine. At most 1,024.
     pub cores: usize,
     /// A batch is committed when its files hold this many bytes, over all tables. Default 128 MiB: large enough for
     /// readers and few commits, small enough to be held in memory twice.
     pub commit_bytes: u64,
     /// A batch is committed at the latest this many seconds after its first record. Default 10: an event is
-    /// queryable well within a minute.
+    /// queryable well within a minute. At most 86,400 (a day).
     pub commit_interval_seconds: u64,
     /// Rows of a partition are encoded as a row group when they take this many bytes in memory. Default 32 MiB:
     /// some 15,000 events, enough for zstd and dictionaries, small enough for two tables and several days at once.
@@ -27,12 +36,12 @@ pub struct Settings {
     /// the batch early. Default 256 MiB.
     pub max_buffer_bytes: u64,
     /// Chunks between the source and the row buffers, for each core: queued, being decoded, or waiting for their
-    /// turn. Default 4.
+    /// turn. Default 4, at most 1,024.
     pub chunks_in_flight_per_core: usize,
     /// Level of zstd, 1 to 19. Default 1: higher levels cost more than they save here, and compaction writes every
     /// file again.
     pub compression_level: i32,
-    /// Files uploaded at once. Default 8.
+    /// Files uploaded at once. Default 8, at most 1,024.
     pub concurrent_uploads: usize,
     /// For how many seconds storage or catalog may fail before the run stops. Reading stops meanwhile. Default 300.
     pub retry_seconds: u64,
@@ -72,19 +81,25 @@ impl Settings {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) naming the key, its value and what to write instead.
     pub fn validate(&self) -> Result<()> {
-        let at_least = [
-            ("commit_bytes", self.commit_bytes, 1),
-            ("row_group_bytes", self.row_group_bytes, 1),
-            ("max_buffer_bytes", self.max_buffer_bytes, self.row_group_bytes),
-            ("chunks_in_flight_per_core", self.chunks_in_flight_per_core as u64, 1),
-            ("concurrent_uploads", self.concurrent_uploads as u64, 1),
-            ("dedup_window_seconds", self.dedup_window_seconds, 1),
-            ("identity_max_devices", self.identity_max_devices as u64, 1),
-            ("dedup_max_ids", self.dedup_max_ids as u64, 1),
+        let (chunks, uploads) = (self.chunks_in_flight_per_core as u64, self.concurrent_uploads as u64);
+        let between = [
+            ("cores", self.cores as u64, 0, MAX_CORES),
+            ("commit_bytes", self.commit_bytes, 1, u64::MAX),
+            ("commit_interval_seconds", self.commit_interval_seconds, 0, MAX_COMMIT_INTERVAL_SECONDS),
+            ("row_group_bytes", self.row_group_bytes, 1, u64::MAX),
+            ("max_buffer_bytes", self.max_buffer_bytes, self.row_group_bytes, u64::MAX),
+            ("chunks_in_flight_per_core", chunks, 1, MAX_CHUNKS_IN_FLIGHT_PER_CORE),
+            ("concurrent_uploads", uploads, 1, MAX_CONCURRENT_UPLOADS),
+            ("dedup_window_seconds", self.dedup_window_seconds, 1, u64::MAX),
+            ("identity_max_devices", self.identity_max_devices as u64, 1, u64::MAX),
+            ("dedup_max_ids", self.dedup_max_ids as u64, 1, u64::MAX),
         ];
-        for (key, value, least) in at_least {
+        for (key, value, least, most) in between {
             if value < least {
                 return Err(Error::invalid(format!("`{key}` = {value} is too small: set it to {least} or more")));
+            }
+            if value > most {
+                return Err(Error::invalid(format!("`{key}` = {value} is too large: set it to {most} or less")));
             }
         }
         if !(1..=19).contains(&self.compression_level) {
@@ -147,6 +162,22 @@ mod tests {
         assert!(error.message().contains("`max_buffer_bytes` = 5") && error.message().contains("33554432"), "{error}");
         let wrong = Settings { compression_level: 0, ..Settings::default() };
         assert!(wrong.validate().expect_err("no level").message().contains("compression_level"));
+    }
+
+    #[test]
+    fn what_no_machine_can_do_is_refused_with_its_bound() {
+        let default = Settings::default();
+        for (wrong, told) in [
+            (Settings { cores: 100_000, ..default.clone() }, "`cores` = 100000 is too large: set it to 1024"),
+            (Settings { commit_interval_seconds: u64::MAX >> 1, ..default.clone() }, "set it to 86400 or less"),
+            (Settings { chunks_in_flight_per_core: usize::MAX, ..default.clone() }, "set it to 1024 or less"),
+            (Settings { concurrent_uploads: usize::MAX, ..default.clone() }, "set it to 1024 or less"),
+        ] {
+            let error = wrong.validate().expect_err(told);
+            assert!(error.message().contains(told), "{error}");
+        }
+        let most = Settings { cores: 1_024, commit_interval_seconds: 86_400, ..default };
+        most.validate().expect("the bounds themselves");
     }
 
     #[test]
