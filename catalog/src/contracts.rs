@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use icefold_core::contract::{
-    ColumnKind, Contract, PromotedColumn, Severity, Verdict, check, closed_calls, lint_set, promoted_columns,
+    ColumnKind, Contract, Finding, PromotedColumn, Severity, Verdict, check, closed_calls, lint_set, promoted_columns,
     reuses_version,
 };
 use icefold_core::tables::{ColumnType, TableKind};
@@ -61,7 +61,7 @@ impl ContractSet {
         let (contracts, documents): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
         let findings = lint_set(&contracts);
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        let errors: Vec<String> = errors.map(Finding::without_severity).collect();
         if !errors.is_empty() {
             return Err(Error::invalid(format!("the contracts contradict each other: {}", errors.join("; "))));
         }

@@ -230,6 +230,20 @@ fn settings_files_are_found_named_and_refused() {
 }
 
 #[test]
+fn contracts_are_refused_as_one_error_and_applied_again_without_a_change() {
+    let place = Place::new();
+    place.write("bad.yaml", "foo: 1\n");
+    let said = place.icefold(&["contract", "apply", "bad.yaml"]).exits(2).stderr;
+    assert!(said.starts_with("error: bad.yaml: ") && said.matches("error: ").count() == 1, "{said}");
+
+    let contracts = concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts");
+    let apply = || place.icefold(&["contract", "apply", contracts]).exits(0).stderr;
+    let (first, again) = (apply(), apply());
+    assert!(first.contains("writers that run take this up"), "{first}");
+    assert!(again.contains("nothing changed") && !again.contains("writers"), "{again}");
+}
+
+#[test]
 fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let script = Place::new().icefold(&["completions", shell]).exits(0).stdout;

@@ -168,15 +168,27 @@ async fn apply(session: &Session, paths: &[PathBuf], breaking: bool) -> Result<E
     let warehouse = session.warehouse().await?;
     // An empty warehouse may get its contracts before its first event.
     icefold_writer::Ingest::open(&warehouse, session.settings().writer.clone()).await?;
-    let (merged, _) = warehouse.apply_contracts(&set, breaking).await?;
+    let before = warehouse.load(TableKind::Events.name()).await?;
+    let was_in_force = warehouse.contracts(&before).await?.unwrap_or_default();
+    let (merged, events) = warehouse.apply_contracts(&set, breaking).await?;
     let in_force = InForce::of(&merged);
     session.output.result(&in_force, || in_force.text())?;
     for contract in set.contracts.iter().filter(|contract| !contract.is_active()) {
         let (label, status) = (contract.label(), &contract.status);
         session.output.remark(&format!("`{label}` is enforced, though its status is `{status}`: set it to `active`"));
     }
-    session.output.remark("writers that run take this up at their next commit");
+    let same_columns = before.metadata().current_schema_id() == events.metadata().current_schema_id();
+    session.output.remark(match same_columns && are_the_same(&was_in_force, &merged) {
+        true => "nothing changed: these contracts were in force already",
+        false => "writers that run take this up at their next commit, or within the time between two",
+    });
     Ok(Exit::Done)
+}
+
+/// Returns whether contracts say the same, whatever files they come from.
+fn are_the_same(one: &ContractSet, other: &ContractSet) -> bool {
+    let texts = |set: &ContractSet| set.documents.iter().map(|document| document.text.clone()).collect::<Vec<_>>();
+    texts(one) == texts(other)
 }
 
 async fn show(session: &Session) -> Result<Exit> {

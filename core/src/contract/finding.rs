@@ -24,17 +24,21 @@ pub struct Finding {
     pub message: String,
 }
 
+impl Finding {
+    /// Returns where and what, for where it is said already that it is an error.
+    pub fn without_severity(&self) -> String {
+        let Finding { file, path, message, .. } = self;
+        if path.is_empty() { format!("{file}: {message}") } else { format!("{file}: {path}: {message}") }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        write!(f, "{severity}: {}: ", self.file)?;
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)
+        write!(f, "{severity}: {}", self.without_severity())
     }
 }
 

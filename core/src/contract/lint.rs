@@ -47,7 +47,7 @@ pub fn lint_set(contracts: &[Contract]) -> Vec<Finding> {
 /// Makes one error of the errors among findings.
 pub(super) fn refusal(findings: &[Finding]) -> Error {
     let errors = findings.iter().filter(|finding| finding.severity == super::Severity::Error);
-    let lines: Vec<String> = errors.map(Finding::to_string).collect();
+    let lines: Vec<String> = errors.map(Finding::without_severity).collect();
     Error::invalid(lines.join("\n"))
 }
 

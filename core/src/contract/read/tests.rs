@@ -186,6 +186,7 @@ fn all_mistakes_are_found_at_once() {
     let text = GOOD.replace("version: 1.2.0", "version: x").replace("{minimum: 0}", "{pattern: x}");
     let error = Contract::parse(&text, "shop.yaml").expect_err("two mistakes").to_string();
     assert_eq!(error.lines().count(), 2, "{error}");
+    assert!(!error.contains("error: "), "whoever tells it says that it is one: {error}");
 }
 
 #[test]
