@@ -179,6 +179,18 @@ fn rows_are_printed_as_table_json_or_csv() {
 }
 
 #[test]
+fn views_are_named_beside_the_tables() {
+    let (place, _) = ingested();
+    let said = place.icefold(&["query", "SELECT * FROM session"]).exits(2).stderr;
+    assert!(said.contains("`raw_events`, the views `identity_edges`, `sessions`"), "{said}");
+    let shown = place.icefold(&["query", "SHOW TABLES", "--format", "csv"]).exits(0).stdout;
+    for line in ["icefold,icefold,events,BASE TABLE", "icefold,icefold,sessions,VIEW"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    place.icefold(&["query", "SELECT count(*) FROM information_schema.columns"]).exits(0);
+}
+
+#[test]
 fn events_do_not_drive_the_terminal_of_who_looks_at_them() {
     let place = Place::new();
     let hostile = r#""\u001b[31mRED\u001b]0;pwn\u0007\u009b1m\ttab""#;

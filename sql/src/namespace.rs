@@ -1,4 +1,4 @@
-//! The names that a query can use: every table of the warehouse and its metadata tables.
+//! The names that a query can use: every table of the warehouse, its metadata tables, and the views.
 //!
 //! Tables are loaded once, when the session opens, so that all queries of a session see the same versions. A table that
 //! cannot be queried keeps its error, which comes out when a query names it and never otherwise.
@@ -85,12 +85,20 @@ impl Namespace {
         self.views.get()?.get(name)
     }
 
+    /// Iterates over the views that no table of the same name hides.
+    fn view_names(&self) -> impl Iterator<Item = &'static str> {
+        let views = self.views.get().into_iter().flat_map(BTreeMap::keys).copied();
+        views.filter(move |view| !self.tables.contains_key(*view))
+    }
+
     /// Returns the error for a table that does not exist.
     pub(crate) fn unknown(&self, name: &str) -> Error {
-        let names: Vec<_> = self.tables.keys().map(|name| format!("`{name}`")).collect();
-        let hint = match names.is_empty() {
-            true => "there is none yet: ingest something first".to_owned(),
-            false => format!("the tables are {}", names.join(", ")),
+        let tables: Vec<_> = self.tables.keys().map(|name| format!("`{name}`")).collect();
+        let views: Vec<_> = self.view_names().map(|name| format!("`{name}`")).collect();
+        let hint = match (tables.is_empty(), views.is_empty()) {
+            (true, _) => "there is none yet: ingest something first".to_owned(),
+            (false, true) => format!("the tables are {}", tables.join(", ")),
+            (false, false) => format!("the tables are {}, the views {}", tables.join(", "), views.join(", ")),
         };
         Error::new(ErrorKind::NotFound, format!("no table `{name}`: {hint}"))
     }
@@ -148,9 +156,10 @@ impl Entry {
 
 #[async_trait]
 impl SchemaProvider for Namespace {
-    /// Tables that can be queried; `information_schema` would fail as a whole on any other.
+    /// Tables that can be queried, and views; `information_schema` would fail as a whole on any other.
     fn table_names(&self) -> Vec<String> {
-        self.tables.iter().filter(|(_, entry)| entry.provider.is_ok()).map(|(name, _)| name.clone()).collect()
+        let tables = self.tables.iter().filter(|(_, entry)| entry.provider.is_ok()).map(|(name, _)| name.clone());
+        tables.chain(self.view_names().map(str::to_owned)).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
@@ -158,7 +167,8 @@ impl SchemaProvider for Namespace {
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(self.tables.contains_key(name).then_some(TableType::Base))
+        let view = self.view(name).map(|_| TableType::View);
+        Ok(if self.tables.contains_key(name) { Some(TableType::Base) } else { view })
     }
 
     fn table_exist(&self, name: &str) -> bool {
