@@ -115,6 +115,18 @@ impl Scene {
         scene
     }
 
+    fn generate(&self, events: &str, seed: &str, folder: &str) {
+        let mut command = self.icefold();
+        command.args(["generate", events, "--seed", seed, "--files", "1", "--out"]).arg(self.path(folder));
+        succeed(&mut command);
+    }
+
+    /// Ingests until `quarantine` is committed and `events` is not.
+    fn die_between_tables(&self) {
+        let died = run(self.ingest().env(FAIL_POINT, "between-tables:2"));
+        assert!(!died.status.success(), "the fail point was reached");
+    }
+
     /// How many events are in `events` and in the quarantine; none is in `events` twice.
     fn in_both_tables(&self) -> u64 {
         assert_eq!(self.number("SELECT count(*) - count(DISTINCT message_id) FROM events"), 0, "nothing is in twice");
@@ -176,9 +188,8 @@ fn a_contract_applied_under_a_running_ingest_takes_effect_without_restart_or_los
     scene.wait_for("the second file", "SELECT count(*) FROM raw_events", 20_000);
     scene.wait_for("its events", "SELECT count(*) FROM events", before + 9_000);
     // A writer takes contracts up at its next commit; what it read before that has the old one. So another file follows.
-    let more = scene.path("more");
-    succeed(scene.icefold().args(["generate", "6000", "--seed", "6", "--files", "1", "--out"]).arg(&more));
-    fs::copy(first_ndjson(&more), scene.path("copy")).expect("copy");
+    scene.generate("6000", "6", "more");
+    fs::copy(first_ndjson(&scene.path("more")), scene.path("copy")).expect("copy");
     fs::rename(scene.path("copy"), scene.path("source").join("3.ndjson")).expect("rename");
     scene.wait_for("the third file", "SELECT count(*) FROM raw_events", 26_000);
     scene.wait_for("rows by contract", "SELECT count(*) FROM events WHERE contract = 'commerce/1.0.0'", 500);
@@ -349,7 +360,13 @@ fn a_redrive_that_dies_between_its_two_commits_is_finished_by_the_next() {
         assert!(!died.status.success(), "the {hit}th file was reached");
         assert!(scene.in_both_tables() > 0, "a file is between its two commits");
     }
+    // Whatever is asked of it, the next run finishes what this one has begun.
+    succeed(scene.icefold().args(["quarantine", "redrive", "--reason", "invalid_json"]));
+    assert_eq!(scene.in_both_tables(), 0);
     scene.finish_the_redrive();
+    let sql = "SELECT count(*) FROM snapshots('events') WHERE summary LIKE '%icefold.redriven-from%' \
+               AND summary LIKE '%icefold.device-rules%' AND summary LIKE '%commerce/1.0.0%'";
+    assert!(scene.number(sql) > 3, "commits of a redrive tell where rows came from, and what made them");
 }
 
 #[test]
@@ -425,20 +442,96 @@ fn what_a_redrive_has_let_in_under_a_running_ingest_is_a_duplicate_from_then_on(
 
 #[test]
 fn contracts_that_change_between_a_crash_and_the_restart_lose_no_row() {
+    for others_move_on in [false, true] {
+        let scene = Scene::new();
+        scene.apply_stricter();
+        scene.offer(1);
+        succeed(&mut scene.ingest());
+        scene.offer(2);
+        // The quarantine is in, `events` is not: these rows were decided by the stricter contract.
+        scene.die_between_tables();
+        scene.apply_shipped();
+        if others_move_on {
+            scene.generate("3000", "7", "other");
+            succeed(scene.icefold().arg("ingest").arg(scene.path("other")));
+        }
+        let said = succeed(scene.icefold().args(["quarantine", "redrive"]));
+        assert!(said.contains("more wait until `events` has come to them"), "{said}");
+        succeed(&mut scene.ingest());
+        succeed(scene.icefold().arg("verify"));
+        let rows = scene.number("SELECT count(*) FROM raw_events");
+        assert_eq!(rows, if others_move_on { 23_000 } else { 20_000 });
+        assert_eq!(scene.in_both_tables(), 0);
+    }
+}
+
+#[test]
+fn a_column_renamed_between_a_crash_and_the_restart_keeps_its_values() {
     let scene = Scene::new();
-    scene.apply_stricter();
+    scene.apply_shipped();
     scene.offer(1);
     succeed(&mut scene.ingest());
     scene.offer(2);
-    // The quarantine is in, `events` is not: these rows were decided by the stricter contract.
-    let died = run(scene.ingest().env(FAIL_POINT, "between-tables:2"));
-    assert!(!died.status.success(), "the fail point was reached");
-    scene.apply_shipped();
+    scene.die_between_tables();
+    let renamed = "{property: promote, value: sku}\n          - {property: renamedFrom, value: product_sku}";
+    let file = scene.changed("{property: promote, value: product_sku}", renamed);
+    let text = fs::read_to_string(&file).expect("text").replacen("version: 1.0.0", "version: 2.0.0", 1);
+    fs::write(&file, text).expect("write");
+    succeed(scene.icefold().args(["contract", "apply", "--breaking"]).arg(&file));
     succeed(&mut scene.ingest());
+
+    let whole = || icefold(&scene.path("whole"));
+    succeed(whole().args(["contract", "apply"]).arg(Path::new(CONTRACTS).join("commerce.yaml")));
+    succeed(whole().arg("ingest").arg(scene.path("source")));
+    let sql = "SELECT count(product_sku) FROM events";
+    let expected = number_in(succeed(whole().args(["query", "--format", "csv", sql])).as_bytes());
+    assert!(expected > 100, "{expected} events have one");
+    assert_eq!(scene.number("SELECT count(sku) FROM events"), expected);
+}
+
+#[test]
+fn a_silent_stream_hears_of_contracts_before_its_next_event() {
+    let scene = Scene::new();
+    scene.offer(1);
+    let log = fs::File::create(scene.path("log")).expect("create");
+    let mut command = scene.ingest();
+    command.args(["--follow", "--commit-interval", "1"]).env("ICEFOLD_LOG", "info");
+    let following = Following(command.stdout(Stdio::null()).stderr(log).spawn().expect("start"));
+    scene.wait_for("the first file", "SELECT count(*) FROM raw_events", 10_000);
+    scene.wait_for("its events", "SELECT count(*) FROM events", 9_000);
+    let before = scene.number("SELECT count(*) FROM events");
+    scene.apply_shipped();
+    let started = Instant::now();
+    while !fs::read_to_string(scene.path("log")).expect("log").contains("contracts decide from here on") {
+        assert!(started.elapsed() < PATIENCE, "the run did not hear of the contracts");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    scene.offer(2);
+    scene.wait_for("the second file", "SELECT count(*) FROM raw_events", 20_000);
+    scene.wait_for("its events", "SELECT count(*) FROM events", before + 9_000);
+    following.end();
+    let of_commerce = "SELECT count(*) FROM events WHERE event_name = 'Order Completed' AND segment LIKE '%2.ndjson'";
+    assert!(scene.number(of_commerce) > 50);
+    assert_eq!(scene.number(&format!("{of_commerce} AND contract <> 'commerce/1.0.0'")), 0);
+}
+
+#[test]
+fn a_redrive_knows_a_repeat_by_the_arrival_that_it_could_not_read_before() {
+    let scene = Scene::new();
+    let event = |properties: &str| {
+        format!(
+            r#"{{"type":"track","event":"E","messageId":"n1","anonymousId":"d","properties":{properties},"receivedAt":"2026-11-01T10:00:00Z"}}"#
+        )
+    };
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20));
+    fs::write(scene.path("source/1.ndjson"), format!("{}\n{}\n", event("{}"), event(&deep))).expect("write");
+    succeed(scene.ingest().args(["--set", "decode.max_depth=8"]));
+    assert_eq!(scene.number("SELECT count(*) FROM quarantine WHERE reason = 'nesting_too_deep'"), 1);
+    let said = succeed(scene.icefold().args(["quarantine", "redrive", "--json"]));
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((said["accepted"].as_u64(), said["duplicate"].as_u64()), (Some(0), Some(1)), "{said}");
+    assert_eq!(scene.number("SELECT count(*) FROM events"), 1);
     succeed(scene.icefold().arg("verify"));
-    let rows = |table: &str| scene.number(&format!("SELECT count(*) FROM {table}"));
-    assert_eq!(rows("raw_events"), 20_000);
-    assert_eq!(scene.in_both_tables(), 0);
 }
 
 #[test]

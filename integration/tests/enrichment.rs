@@ -136,8 +136,14 @@ fn broken_enrichment_data_never_stops_good_events_and_every_commit_says_so() {
         format!("enrich.device_rules={}", scene.text("empty.yaml")),
         format!("enrich.reference={}", scene.text("no.parquet")),
     ];
-    let output = run(&mut scene.ingest_log("broken", &settings));
+    let mut ingest = scene.ingest_log("broken", &settings);
+    let output = run(ingest.arg("--metrics-file").arg(scene.path("icefold.prom")));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metrics = fs::read_to_string(scene.path("icefold.prom")).expect("metrics");
+    assert!(metrics.contains("\nicefold_writer_unavailable_enrichments 3\n"), "{metrics}");
+    assert!(metrics.contains("\nicefold_writer_accepted_rows_total 9999\n"), "{metrics}");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(report.contains("3 of device rules, geo databases and reference data could not be used"), "{report}");
     assert_eq!(scene.count("broken", "SELECT 1 FROM events"), 9_999);
     let enriched = "SELECT 1 FROM events WHERE geo_country IS NOT NULL OR browser_name IS NOT NULL OR is_bot IS NOT NULL \
                     OR user_plan IS NOT NULL";
@@ -156,11 +162,11 @@ fn broken_enrichment_data_never_stops_good_events_and_every_commit_says_so() {
 }
 
 #[test]
-fn a_reference_table_that_lacks_its_key_is_told_and_others_are_joined() {
+fn a_reference_table_without_attributes_is_told() {
     let scene = Scene::new();
     scene.generate("3000", "ev");
     succeed(&mut scene.ingest("lake", &["ev"], &[]));
-    // `quarantine` has a user_id but no attributes, `raw_events` neither plan nor consent.
+    // `quarantine` has a user_id but no attributes.
     scene.generate("5000", "more");
     let more = |warehouse| scene.ingest(warehouse, &["more"], &["--set", "enrich.reference=table:quarantine"]);
     let output = run(&mut more("lake"));
@@ -177,6 +183,7 @@ fn every_commit_names_the_versions_that_its_rows_were_made_with() {
     succeed(&mut scene.ingest_log("log", &databases));
     let summary = scene.summary("log");
     assert_eq!(summary["icefold.device-rules"], "uap-core/0.18.0");
+    assert_eq!(summary["icefold.contract"], "access-log/1");
     let geo = summary["icefold.geo-database"].as_str().expect("a version");
     let types: Vec<_> = geo.split(',').filter_map(|version| version.split('/').next()).collect();
     assert_eq!(types, ["Test-ASN", "icefold-demo-country"], "{geo}");

@@ -42,6 +42,12 @@ pub(crate) struct Request {
     pub(crate) metrics_file: Option<PathBuf>,
 }
 
+impl Request {
+    fn names(&self) -> Result<Vec<SourceName>> {
+        self.sources.iter().map(|typed| SourceName::parse(typed, &self.stdin_name)).collect()
+    }
+}
+
 /// What a run did, and what it took.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
@@ -67,6 +73,8 @@ pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Resul
         stdin_name: arguments.name.clone().unwrap_or_else(|| DEFAULT_STDIN_NAME.to_owned()),
         metrics_file: arguments.metrics_file.clone(),
     };
+    // Before anything is created: a source that does not exist must leave no trace.
+    request.names()?;
     let warehouse = session.warehouse().await?;
     let done = ingest(session, &warehouse, &request).await?;
     session.output.result(&done, || text(&done))?;
@@ -97,9 +105,7 @@ fn all_quarantined(counts: &Counts, read_as: InputFormat) -> Option<String> {
 /// As [`Ingest::run`] and [`open_source`].
 pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &Request) -> Result<Done> {
     let started = Instant::now();
-    // Before anything is created: a source that does not exist must leave no trace.
-    let names = request.sources.iter().map(|typed| SourceName::parse(typed, &request.stdin_name));
-    let names = names.collect::<Result<Vec<_>>>()?;
+    let names = request.names()?;
     let mut ingest = Ingest::open(warehouse, session.settings().writer.clone()).await?;
     let stop = stop_on_interrupt(session);
     for name in &names {

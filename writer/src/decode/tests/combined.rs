@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::Read;
 
 use arrow::array::RecordBatch;
+use icefold_core::timestamp::format_iso;
 
 use super::super::*;
 use super::{NOON, chunk, value};
@@ -89,6 +90,42 @@ fn odd_requests_keep_their_text() {
 }
 
 #[test]
+fn names_of_users_are_unescaped_and_an_empty_one_is_none() {
+    for (logged, user) in [(r"J\xc3\xbcrgen", Some("Jürgen")), ("\"\"", None), ("-", None)] {
+        let decoded = read(format!("::1 - {logged} [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 0"));
+        assert_values(&decoded.events, &[("user_id", user)]);
+        assert_values(&decoded.raw, &[("user_id", user)]);
+    }
+}
+
+#[test]
+fn addresses_that_a_server_appended_stand_in_raw_events_alone() {
+    let line = format!(r#"{LINE} "198.51.100.77, [2001:db8::1]:443" rt=0.003 upstream=10.0.0.1:80"#);
+    let decoded = read(&line);
+    let properties = value(&decoded.events, "properties", 0).expect("properties");
+    let rest = r#""rest":"\"-, -\" rt=0.003 upstream=-""#;
+    assert!(properties.contains(rest), "{properties}");
+    assert_values(&decoded.raw, &[("payload", Some(&line))]);
+}
+
+#[test]
+fn a_line_from_a_clock_that_is_days_ahead_is_quarantined() {
+    let line = LINE.replace("2015", "2099");
+    let decoded = read(&line);
+    let expected = format!("at most {}, a day after the file was written", format_iso(NOON + 86_400_000_000));
+    assert_values(
+        &decoded.quarantine,
+        &[
+            ("reason", Some("implausible_time")),
+            ("expected", Some(&expected)),
+            ("found", Some("2099-05-17T10:05:03Z")),
+            ("payload", Some(&line)),
+        ],
+    );
+    assert_eq!(decoded.events.num_rows(), 0);
+}
+
+#[test]
 fn a_malformed_line_costs_one_row() {
     let bytes = [
         LINE.as_bytes(),
@@ -107,7 +144,7 @@ fn a_malformed_line_costs_one_row() {
     assert_eq!(told("expected")[0], "a host");
     assert_eq!(told("found")[0], "oops");
     assert_eq!(told("contract")[0], "access-log/1");
-    assert_eq!(told("arrival_time")[0], icefold_core::timestamp::format_iso(NOON));
+    assert_eq!(told("arrival_time")[0], format_iso(NOON));
 }
 
 #[test]

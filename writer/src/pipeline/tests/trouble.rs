@@ -12,6 +12,7 @@ use icefold_core::{Error, ErrorKind, Result};
 use super::kit::{Lines, decoder_that, ingest, look, open, settings, warehouse};
 use crate::Settings;
 use crate::failpoint::{self, FailPoints};
+use crate::pipeline::Ingest;
 use crate::publish::Destination;
 
 const WINDOW: i64 = 50;
@@ -132,6 +133,24 @@ async fn a_source_that_is_given_twice_is_refused() {
     let ingest = open(&warehouse, settings()).await;
     let ingest = ingest.source(Box::new(lines.source(None, 5, None))).source(Box::new(lines.source(None, 5, None)));
     assert!(ingest.run().await.expect_err("twice").message().contains("given twice"));
+}
+
+#[tokio::test]
+async fn a_writer_that_finds_its_rows_decided_by_other_contracts_is_fenced() {
+    let (warehouse, lines) = (warehouse(), Lines::mixed(100));
+    let run = |ingest: Ingest, contract: &str| ingest.contract(contract).source(Box::new(lines.source(None, 5, None)));
+    let one_batch = Settings { commit_interval_seconds: 3_600, ..settings() };
+    let (first, same, other) = (
+        open(&warehouse, one_batch.clone()).await,
+        open(&warehouse, one_batch.clone()).await,
+        open(&warehouse, one_batch.clone()).await,
+    );
+    run(first, "a/1").run().await.expect("the first one");
+    run(same, "a/1").run().await.expect("rows that are there already, decided alike");
+    let error = run(other, "b/1").run().await.expect_err("other contracts");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(error.message().contains("decided by other contracts") && error.message().contains("run again"), "{error}");
+    assert_eq!(look(&warehouse).await, lines.expected(WINDOW));
 }
 
 #[tokio::test]
