@@ -236,7 +236,8 @@ impl Warehouse {
         let name = self.name(&definition.name);
         for _ in 0..self.0.settings.commit.max_attempts {
             if let Some(pointer) = self.pointer(&name).await? {
-                return self.load_version(name, pointer).await;
+                let table = self.load_version(name, pointer).await?;
+                return self.check_home(&table).map(|()| table);
             }
             let location = self.write_first_metadata(&name, definition).await?;
             match self.0.pointers.create(&name, &location).await {
@@ -250,6 +251,29 @@ impl Warehouse {
             ErrorKind::Transient,
             format!("table `{name}` could not be created in {attempts} attempts: run again"),
         ))
+    }
+
+    /// Refuses to work on a local table that lies outside of its warehouse: a table's files name each other by their whole paths,
+    /// so a copy of a warehouse would write into the one that it was made of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] naming both places.
+    pub fn check_home(&self, table: &LoadedTable) -> Result<()> {
+        let location = table.metadata().location();
+        let (Some(home), Some(place)) = (store::local_path(self.location())?, store::local_path(location)?) else {
+            return Ok(());
+        };
+        // Links in a path are another name of the same folder.
+        let real = |path: std::path::PathBuf| path.canonicalize().unwrap_or(path);
+        if real(place).starts_with(real(home)) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "table `{}` lies at `{location}`, outside of the warehouse `{}`, which was copied or moved: work on it where it lies, \
+             or bring a moved one back to its place",
+            table.name(),
+            self.location()
+        )))
     }
 
     async fn write_first_metadata(&self, name: &TableName, definition: &TableDefinition) -> Result<String> {
@@ -324,10 +348,11 @@ async fn read_metadata(store: &Store, uri: &str) -> Result<(TableMetadata, BTree
         Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
     };
     let bytes = store.read(uri).await.map_err(|e| match e.kind() {
-        ErrorKind::NotFound => {
-            Error::corrupt(format!("metadata file `{uri}` is gone: restore it, or point the catalog at an older one"))
-                .because(e)
-        }
+        ErrorKind::NotFound => Error::corrupt(format!(
+            "metadata file `{uri}` is gone: restore it (a warehouse that was moved works only where it was), or point \
+                 the catalog at an older one"
+        ))
+        .because(e),
         _ => e,
     })?;
     let text = match bytes.starts_with(&[0x1f, 0x8b]) {

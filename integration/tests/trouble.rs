@@ -101,6 +101,21 @@ fn find_metadata(folder: &Path) -> PathBuf {
 }
 
 #[test]
+fn a_copy_of_a_warehouse_does_not_write_into_the_one_that_it_was_made_of() {
+    let scene = Scene::new("2000");
+    let (held, second) = scene.hold_back_second_file();
+    succeed(&mut scene.ingest());
+    succeed(Command::new("cp").arg("-r").args([scene.path("warehouse"), scene.path("copy")]));
+    fs::rename(&held, &second).expect("move");
+    let (code, said) = fail(icefold(&scene.path("copy")).arg("ingest").arg(scene.path("source")));
+    assert_eq!(code, INVALID, "{said}");
+    assert!(said.contains("outside of the warehouse") && said.contains("copied or moved"), "{said}");
+    assert_eq!(content(&scene.path("warehouse"))[0].lines().count(), 1_000, "nothing was written");
+    succeed(&mut scene.ingest());
+    scene.assert_whole(2_000);
+}
+
+#[test]
 fn a_locked_database_is_named_and_the_next_run_continues() {
     let scene = Scene::new("2000");
     let (held, second) = scene.hold_back_second_file();

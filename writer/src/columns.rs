@@ -11,7 +11,7 @@ use arrow::datatypes::{Field, FieldRef, Schema};
 use bytes::{Buf, Bytes};
 use icefold_catalog::Store;
 use icefold_catalog::store::explain;
-use icefold_core::{Error, Result};
+use icefold_core::{Error, ErrorKind, Result};
 use object_store::ObjectStoreExt;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -24,6 +24,9 @@ use parquet::file::statistics::Statistics;
 
 /// Bytes read from the end of a file at first; the footer is nearly always inside.
 const FOOTER_GUESS_BYTES: u64 = 64 << 10;
+
+/// How often a part of a file is asked for.
+const MAX_READS: u32 = 3;
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8192;
@@ -181,13 +184,31 @@ impl Iterator for ColumnReader {
 }
 
 async fn fetch(store: &Store, uri: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-    let fetched = store.object_store().get_ranges(&store.object_path(uri)?, ranges).await;
-    fetched.map_err(|e| explain(e, "read", uri))
+    again(async || {
+        let fetched = store.object_store().get_ranges(&store.object_path(uri)?, ranges).await;
+        fetched.map_err(|e| explain(e, "read", uri))
+    })
+    .await
 }
 
 async fn fetch_range(store: &Store, uri: &str, range: Range<u64>) -> Result<Bytes> {
-    let fetched = store.object_store().get_range(&store.object_path(uri)?, range).await;
-    fetched.map_err(|e| explain(e, "read", uri))
+    again(async || {
+        let fetched = store.object_store().get_range(&store.object_path(uri)?, range.clone()).await;
+        fetched.map_err(|e| explain(e, "read", uri))
+    })
+    .await
+}
+
+/// Reads again what broke off. State is rebuilt from hundreds of files, and one answer that breaks off is not to cost all of
+/// them. There is no pause: the client of a store that asks for one has waited by itself.
+async fn again<T>(mut read: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..MAX_READS {
+        match read().await {
+            Err(e) if e.kind() == ErrorKind::Transient => tokio::task::yield_now().await,
+            answer => return answer,
+        }
+    }
+    read().await
 }
 
 fn damaged(uri: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

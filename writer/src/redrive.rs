@@ -157,6 +157,7 @@ impl Redrive {
         enrichment: &Enrichment,
     ) -> Result<Self> {
         let events = warehouse.load(TableKind::Events.name()).await?;
+        warehouse.check_home(&events)?;
         let set = warehouse.contracts(&events).await?;
         let active = set.as_ref().map(|set| Active::compile(set, None)).transpose()?.map(Arc::new);
         let mut segment = Decoder::new(decode.clone(), InputFormat::Segment)?;

@@ -1,7 +1,6 @@
 //! Simulation of the commit protocol from one seed.
 //!
-//! Several writers fold the same stream into two tables, a compactor rewrites their files, a foreign engine commits on top
-//! and expires snapshots, while storage and pointer misbehave: slow, refused, applied but the reply lost, landing late,
+//! Several writers fold the same stream into two tables and a compactor rewrites their files, while storage and pointer misbehave: slow, refused, applied but the reply lost, landing late,
 //! and processes die between any two steps. Everything runs on one thread and time is counted in turns of its
 //! scheduler, so a seed is a run.
 //!

@@ -3,6 +3,7 @@
 //! The oracle reads every version that a pointer ever had, without faults, and names the invariant that a version breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use icefold_catalog::{LoadedTable, TableName, Warehouse, keys};
 use icefold_core::{Checkpoint, Invariant, Result};
@@ -36,11 +37,18 @@ pub struct Oracle {
     progress: Progress,
     /// Content of each snapshot when it was made, for time travel (T3).
     made: BTreeMap<i64, Vec<String>>,
+    /// Of every version: its checkpoint and rows.
+    digest: DefaultHasher,
     /// What was found.
     pub violations: Vec<Violation>,
 }
 
 impl Oracle {
+    /// Returns what tells the versions that were checked from those of another run.
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
     fn violation(&mut self, invariant: Invariant, what: String) {
         self.violations.push(Violation { invariant, what });
     }
@@ -76,6 +84,7 @@ impl Oracle {
                 format!("{at}: {doubled} records doubled, {missing} missing of {}", expected.len()),
             );
         }
+        (table.name(), format!("{checkpoint:?}"), &found).hash(&mut self.digest);
         self.made.entry(snapshot.snapshot_id()).or_insert(found);
         let totals = table.progress().await?.totals;
         if !totals.balance() || totals.rows_in != expected.len() as u64 {

@@ -164,6 +164,7 @@ impl World {
                 }
             }
         }
+        outcome.digest = oracle.digest();
         outcome.violations = oracle.violations;
         outcome
     }

@@ -160,6 +160,7 @@ impl Check<'_> {
             Kind::Absent | Kind::Null => {
                 // Of a property that stands twice the last one counts, also when it is null.
                 self.promoted.retain(|promoted| Some(promoted.column) != field.column);
+                field.null(seen);
                 return Ok(());
             }
             Kind::Bool => field.boolean(literal == b"true", seen),

@@ -18,7 +18,7 @@ pub struct EnrichSettings {
     /// GeoLite2-City and GeoLite2-ASN. Default none.
     pub geo_asn_database: Option<String>,
     /// What becomes of the address in `events`: `keep`, `truncate` (to /24 and /48) or `drop`. Default `truncate`: country
-    /// and network are found before, and the whole address stays in `raw_events` alone.
+    /// and network are found before, and the whole address stays in the payloads of `raw_events` and `quarantine`.
     pub ip: IpPolicy,
     /// Reference data by `user_id`: a Parquet file (path, `s3://` or `https://` URL), or `table:NAME` for a table of the warehouse.
     /// Default none: the columns `user_*` are null.

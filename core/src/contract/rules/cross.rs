@@ -65,8 +65,13 @@ impl Watch {
                 (Literal::Boolean(value), Scalar::Boolean(truth)) => *value == truth,
                 _ => false,
             };
-            seen.conditions |= u64::from(equal) << bit;
+            seen.conditions = seen.conditions & !(1 << bit) | u64::from(equal) << bit;
         }
+    }
+
+    /// Forgets a value that another one of the same key replaces.
+    pub(super) fn forget(&self, seen: &mut Seen) {
+        self.conditions.iter().for_each(|(bit, _)| seen.conditions &= !(1 << bit));
     }
 }
 

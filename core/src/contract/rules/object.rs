@@ -159,6 +159,15 @@ impl FieldRule {
         Ok(scalar)
     }
 
+    /// Notes null, which is as if the property were not there: of a key that stands twice the last value counts.
+    #[inline]
+    pub fn null(&self, seen: &mut Seen) {
+        if seen.present.has(self.index) {
+            seen.present.remove(self.index);
+            self.watch.forget(seen);
+        }
+    }
+
     /// Notes an object; returns the rules for what is inside, `None` when anything may be.
     ///
     /// # Errors

@@ -56,6 +56,11 @@ impl Bits {
     }
 
     #[inline]
+    pub(super) fn remove(&mut self, index: usize) {
+        self.0[index / 64 % WORDS] &= !(1 << (index % 64));
+    }
+
+    #[inline]
     pub(super) fn has(&self, index: usize) -> bool {
         self.0[index / 64 % WORDS] & 1 << (index % 64) != 0
     }

@@ -1,5 +1,7 @@
 //! The rules of the built-in contract, one by one.
 
+use icefold_catalog::contracts::{ContractSet, Document};
+
 use super::*;
 
 #[test]
@@ -133,4 +135,32 @@ fn pixels_are_rounded_and_bounded() {
         let context = format!("{{\"screen\":{{\"width\":{json}}}}}");
         assert_reason(event(&[("context", &context)]), Reason::NumberOutOfRange, "/context/screen/width");
     }
+}
+
+#[test]
+fn of_a_promised_property_that_stands_twice_the_last_value_counts() {
+    let active = Arc::new(
+        Active::compile(&ContractSet::parse(vec![shipped("commerce")]).expect("valid"), None).expect("compiles"),
+    );
+    let mut decoder = Decoder::new(DecodeSettings::default(), InputFormat::Segment).expect("settings");
+    decoder.set_contracts(Some(&active)).expect("columns");
+    for (ids, reason) in [
+        (r#""product_id":"p""#, None),
+        (r#""product_id":null,"product_id":"p""#, None),
+        (r#""product_id":"p","product_id":null"#, Some("missing_property")),
+        (r#""product_id":"","product_id":"p""#, Some("length_out_of_range")),
+    ] {
+        let event = event(&[
+            ("event", "\"Product Viewed\""),
+            ("properties", &format!(r#"{{{ids},"price":1,"currency":"EUR"}}"#)),
+        ]);
+        let decoded = decoder.decode(&chunk(&event)).expect("decodes");
+        let told = (decoded.events.num_rows() == 0).then(|| value(&decoded.quarantine, "reason", 0)).flatten();
+        assert_eq!(told.as_deref(), reason, "{ids}");
+    }
+}
+
+fn shipped(name: &str) -> Document {
+    let file = format!("{}/../contracts/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    Document { text: std::fs::read_to_string(&file).expect("a shipped contract"), file }
 }
