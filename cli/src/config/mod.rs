@@ -2,7 +2,7 @@
 //!
 //! * [`layers`]: the merge, and where each value comes from.
 //! * [`sources`]: what a file, the environment and the options say.
-//! * [`nearest`]: the known key that an unknown one resembles.
+//! * [`mod@nearest`]: the known key that an unknown one resembles.
 //! * [`show`]: the result in print. * [`secrets`]: what is hidden there and in messages.
 //!
 //! The keys are those of the library crates' `Settings`: the catalog's at the top, the others under their names.
