@@ -44,7 +44,7 @@ impl ParquetFile {
     /// Reads the footer.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when it is no Parquet file of `size` bytes; errors of
+    /// [`ErrorKind::Corrupt`] when it is no Parquet file of `size` bytes; errors of
     /// the store.
     pub(crate) async fn open(store: &Store, uri: &str, size: u64) -> Result<Self> {
         let mut wanted = FOOTER_GUESS_BYTES.min(size);
@@ -86,7 +86,7 @@ impl ParquetFile {
     /// Reads the columns `field_ids`, in this order, of some row groups.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when one is missing; errors of the store.
+    /// [`ErrorKind::Corrupt`] when one is missing; errors of the store.
     pub(crate) async fn read(&self, field_ids: &[i32], row_groups: Vec<usize>) -> Result<ColumnReader> {
         let missing = |id| Error::corrupt(format!("`{}` has no column with field id {id}", self.uri));
         let leaves: Vec<usize> =
@@ -128,7 +128,7 @@ impl ParquetFile {
 /// Returns rows with more columns behind theirs; what has no value may be null.
 ///
 /// # Errors
-/// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the columns are of another length.
+/// [`ErrorKind::Bug`] when the columns are of another length.
 pub(crate) fn extended<N: Into<String> + Clone>(rows: RecordBatch, more: Vec<(N, ArrayRef)>) -> Result<RecordBatch> {
     let schema = rows.schema();
     let added = more.iter().map(|(name, array)| Arc::new(Field::new(name.clone(), array.data_type().clone(), true)));
@@ -141,7 +141,7 @@ pub(crate) fn extended<N: Into<String> + Clone>(rows: RecordBatch, more: Vec<(N,
 /// Joins rows, one piece behind the other. Columns are matched by name; one that a piece does not have is null there.
 ///
 /// # Errors
-/// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when a column has types that cannot be made one.
+/// [`ErrorKind::Bug`] when a column has types that cannot be made one.
 pub(crate) fn joined(pieces: &[RecordBatch]) -> Result<RecordBatch> {
     let bug = |e| Error::bug("rows of one table have columns of different types").because(e);
     let Some(first) = pieces.first() else { return Err(Error::bug("no rows are to be joined")) };
