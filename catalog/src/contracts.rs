@@ -53,18 +53,24 @@ impl ContractSet {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] naming what is wrong in which of them, or between them.
     pub fn parse(documents: Vec<Document>) -> Result<Self> {
+        let set = Self::read(documents)?;
+        let findings = lint_set(&set.contracts);
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(Finding::without_severity).collect();
+        if !errors.is_empty() {
+            return Err(Error::invalid(format!("the contracts contradict each other: {}", errors.join("; "))));
+        }
+        Ok(set)
+    }
+
+    /// Reads documents that were in force: rules about them that have come since are not asked of them.
+    fn read(documents: Vec<Document>) -> Result<Self> {
         let mut parsed = Vec::with_capacity(documents.len());
         for document in documents {
             parsed.push((Contract::parse(&document.text, &document.file)?, document));
         }
         parsed.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
         let (contracts, documents): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
-        let findings = lint_set(&contracts);
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let errors: Vec<String> = errors.map(Finding::without_severity).collect();
-        if !errors.is_empty() {
-            return Err(Error::invalid(format!("the contracts contradict each other: {}", errors.join("; "))));
-        }
         Ok(ContractSet { documents, contracts })
     }
 
@@ -162,7 +168,7 @@ impl Warehouse {
                 format!("the contracts in force have layout {}, this program knows {VERSION}", object.version);
             return Err(Error::invalid(format!("{message}: use a newer icefold")));
         }
-        ContractSet::parse(object.documents)
+        ContractSet::read(object.documents)
     }
 
     /// Puts contracts in force beside those that are there, in the place of those of the same id: writes the documents, then

@@ -305,12 +305,15 @@ fn a_redrive_lets_in_what_passes_now_and_a_second_one_changes_nothing() {
     let before = outcome(&scene, "lake");
     assert_eq!(redrive(&["--reason", "not_in_enum", "--dry-run"])["accepted"], refused);
     assert_eq!(outcome(&scene, "lake"), before, "a dry run changes nothing");
-    let done = redrive(&["--reason", "not_in_enum"]);
+    let all = scene.number("SELECT count(*) FROM quarantine");
+    let done = redrive(&[]);
+    assert_eq!((&done["looked_at"], &done["still_refused"]), (&all.into(), &(all - refused).into()), "{done}");
     assert_eq!(done["accepted"].as_u64().expect("count") + done["duplicate"].as_u64().expect("count"), refused);
     let after = outcome(&scene, "lake");
     assert_eq!(after, outcome(&scene, "wide"), "as if the contract had been wider from the start");
     succeed(scene.icefold().arg("verify"));
 
+    assert_eq!(redrive(&["--reason", "not_in_enum"])["looked_at"], 0);
     assert_eq!(redrive(&[])["accepted"], 0);
     assert_eq!(outcome(&scene, "lake"), after, "a second one changes nothing");
     // And ingest goes on where it stood.
@@ -437,6 +440,22 @@ fn what_a_redrive_has_let_in_under_a_running_ingest_is_a_duplicate_from_then_on(
     following.end();
     let repeated = "SELECT count(*) FROM (SELECT message_id FROM events GROUP BY 1 HAVING count(*) > 1)";
     assert_eq!(scene.number(repeated), 0);
+    succeed(scene.icefold().arg("verify"));
+}
+
+#[test]
+fn what_was_appended_to_a_file_days_later_can_be_let_in() {
+    let scene = Scene::new();
+    let file = scene.path("source/1.ndjson");
+    let event =
+        r#"{"type":"track","event":"E","messageId":"n1","anonymousId":"d","receivedAt":"2026-11-03T10:00:00Z"}"#;
+    fs::write(&file, format!("{event}\n")).expect("write");
+    succeed(Command::new("touch").args(["-d", "2026-11-01T10:00:00Z"]).arg(&file));
+    succeed(&mut scene.ingest());
+    assert_eq!(scene.number("SELECT count(*) FROM quarantine WHERE reason = 'implausible_received_at'"), 1);
+    succeed(scene.icefold().args(["quarantine", "redrive"]));
+    let arrival = "SELECT count(*) FROM events WHERE arrival_time = TIMESTAMP '2026-11-03T10:00:00Z'";
+    assert_eq!(scene.number(arrival), 1);
     succeed(scene.icefold().arg("verify"));
 }
 

@@ -126,10 +126,10 @@ pub struct Passing {
 }
 
 /// Whether rows have left the quarantine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admitted {
-    /// All that were to.
-    Yes,
+    /// All that were to. The other rows of the file are in these ones.
+    Yes(Vec<String>),
     /// A table has changed since it was looked at, or rows of the file had been let in before: look again.
     No,
 }
@@ -236,7 +236,7 @@ impl Redrive {
         if !quarantined.can_be_read_as(row, format) {
             return Ok(None);
         }
-        let chunk = quarantined.chunk(row);
+        let chunk = quarantined.chunk(row, self.warehouse.clock().now_ms() * 1_000);
         let decoder = match format {
             InputFormat::Combined => &mut self.combined,
             InputFormat::Segment => &mut self.segment,
@@ -318,9 +318,10 @@ impl Redrive {
         let rows =
             filter_record_batch(&judged.rows, &stays).map_err(|e| Error::bug("rows cannot be kept").because(e))?;
         let (files, spec) = self.store(TableKind::Quarantine, &table, &rows).await?;
+        let rest = files.iter().map(|file| file.file_path().to_owned()).collect();
         let intent = Intent::release(&table, judged.file.file.file_path().to_owned(), files, recount).under_spec(spec);
         match self.warehouse.commit(TableKind::Quarantine.name(), &intent).await? {
-            CommitOutcome::Committed { .. } | CommitOutcome::AlreadyCommitted { .. } => Ok(Admitted::Yes),
+            CommitOutcome::Committed { .. } | CommitOutcome::AlreadyCommitted { .. } => Ok(Admitted::Yes(rest)),
             CommitOutcome::Replan { .. } => Ok(Admitted::No),
             CommitOutcome::Fenced(fence) => Err(fenced(TableKind::Quarantine, &format!("{fence:?}"))),
         }
@@ -423,8 +424,8 @@ impl<'a> Quarantined<'a> {
         (0..self.reason.len()).map(|row| self.place(row)).collect()
     }
 
-    /// Puts an event back into the record that it came in, at its place.
-    fn chunk(&self, row: usize) -> Chunk {
+    /// Puts an event back into the record that it came in, at its place; what it says of its arrival is compared with now.
+    fn chunk(&self, row: usize, now_micros: i64) -> Chunk {
         let (envelope, payload) = (self.envelope.as_binary::<i64>(), self.payload.as_binary::<i64>());
         let envelope = (!envelope.is_null(row)).then(|| envelope.value(row));
         let bytes = record(payload.value(row), envelope);
@@ -438,7 +439,11 @@ impl<'a> Quarantined<'a> {
             segment,
             start,
             bytes: Bytes::from(bytes),
-            source_time_micros: self.arrival.value(row),
+            source_time_micros: match self.reason.value(row) == Reason::ImplausibleReceivedAt.as_str() {
+                // It tells its arrival, and a file that grew for days is older than what was added last.
+                true => now_micros,
+                false => self.arrival.value(row),
+            },
             oversized: None,
         }
     }

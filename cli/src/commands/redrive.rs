@@ -55,6 +55,8 @@ struct Run<'a> {
     choice: Choice,
     report: Report,
     known: Known,
+    /// Whether rows are in files that were not there when the files were listed.
+    moved: bool,
 }
 
 /// Runs the command.
@@ -70,7 +72,7 @@ pub(crate) async fn run(session: &Session, arguments: &RedriveArguments) -> Resu
     let (reason, contract) = (arguments.reason.clone(), arguments.contract.clone());
     let choice = Choice { reason, contract, format: arguments.format.map(Into::into) };
     let report = Report { dry_run: arguments.dry_run, ..Report::default() };
-    let mut run = Run { session, warehouse, redrive, choice, report, known: Known::default() };
+    let mut run = Run { session, warehouse, redrive, choice, report, known: Known::default(), moved: false };
     run.all_files().await?;
     session.output.result(&run.report, || text(&run.report))?;
     if run.report.looked_at == 0 {
@@ -106,37 +108,39 @@ impl Run<'_> {
         Ok(format!("none of these is what was asked for:\n{}", rows.trim_end()))
     }
 
-    /// Redrives each file of the quarantine, those among them that take the place of others meanwhile.
+    /// Redrives each file of the quarantine. What ingest adds meanwhile is left to the next run.
     async fn all_files(&mut self) -> Result<()> {
         let mut seen = HashSet::new();
         loop {
+            self.moved = false;
             let files = self.redrive.files().await?;
             let unseen: Vec<LiveFile> =
                 files.into_iter().filter(|live| seen.insert(live.file.file_path().to_owned())).collect();
-            if unseen.is_empty() {
-                return Ok(());
-            }
             for live in unseen {
-                self.file(live).await?;
+                seen.extend(self.file(live).await?);
+            }
+            if !self.moved {
+                return Ok(());
             }
         }
     }
 
-    /// Redrives one file.
-    async fn file(&mut self, live: LiveFile) -> Result<()> {
+    /// Redrives one file; returns the files that its other rows are in, which nothing is left to be done about.
+    async fn file(&mut self, live: LiveFile) -> Result<Vec<String>> {
         for attempt in 0..MAX_ATTEMPTS {
             tokio::time::sleep(PAUSE * attempt).await;
             // Another redrive or a compaction was faster: its rows are in a file that was not seen yet.
             if attempt > 0
                 && !self.redrive.files().await?.iter().any(|now| now.file.file_path() == live.file.file_path())
             {
-                return Ok(());
+                self.moved = true;
+                return Ok(Vec::new());
             }
             let events = self.warehouse.load(TableKind::Events.name()).await?;
             let checkpoint = events.progress().await?.checkpoint;
             let judged = self.redrive.judge(live.clone(), &self.choice, &checkpoint).await?;
-            if self.redrive_once(&judged, &events).await? == Admitted::Yes {
-                return Ok(());
+            if let Admitted::Yes(rest) = self.redrive_once(&judged, &events).await? {
+                return Ok(rest);
             }
         }
         let path = live.file.file_path();
@@ -153,10 +157,10 @@ impl Run<'_> {
         }
         let fates = self.fates(&tables, &judged.passing).await?;
         let admitted = match self.report.dry_run || fates.is_empty() {
-            true => Admitted::Yes,
+            true => Admitted::Yes(Vec::new()),
             false => self.redrive.admit(judged, &fates, events).await?,
         };
-        if admitted == Admitted::Yes {
+        if matches!(admitted, Admitted::Yes(_)) {
             self.report.account(judged, &fates);
         }
         Ok(admitted)
@@ -167,17 +171,16 @@ impl Run<'_> {
         let there = rows_in_events(tables, &judged.places).await?;
         if there.is_empty() {
             tracing::warn!("events that a redrive has let in are not in `events` any more: their file is left alone");
-            return Ok(Admitted::Yes);
+            return Ok(Admitted::Yes(Vec::new()));
         }
-        let admitted = match self.report.dry_run {
-            true => Admitted::Yes,
-            false => self.redrive.finish(judged, &there).await?,
-        };
-        if admitted == Admitted::Yes {
-            self.report.looked_at += there.len() as u64;
-            self.report.accepted += there.len() as u64;
+        if !self.report.dry_run && self.redrive.finish(judged, &there).await? == Admitted::No {
+            return Ok(Admitted::No);
         }
-        Ok(admitted)
+        self.report.looked_at += there.len() as u64;
+        self.report.accepted += there.len() as u64;
+        // Nobody has looked at the rest of the file.
+        self.moved = true;
+        Ok(Admitted::Yes(Vec::new()))
     }
 
     /// Finds out which of the events that pass are in `events` already, or repeat one that is, by the rule of

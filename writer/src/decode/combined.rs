@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use icefold_core::ShardId;
-use icefold_core::timestamp::format_iso;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::event_columns::EventColumns;
@@ -16,7 +15,6 @@ use super::reason::Reason;
 use super::rows::{Origin, Readable, Rows};
 use super::scanner::Span;
 use super::segment::Input;
-use super::times::MAX_RECEIVED_AHEAD_SECONDS;
 use super::violation::{Violation, excerpt};
 use crate::chunk::Chunk;
 use crate::enrich::ip::parse_ip;
@@ -69,15 +67,8 @@ fn parse<'a>(payload: &'a [u8], input: &Input<'_>) -> Result<LogLine<'a>, Violat
     if text.contains('\0') {
         return Err(violation(Reason::NulCharacter, "a line without U+0000", excerpt(payload)));
     }
-    let line = LogLine::parse(text)
-        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))?;
-    // Its time is its arrival: one line far ahead would let the folds forget all that comes before it.
-    let latest = input.source_micros.saturating_add(MAX_RECEIVED_AHEAD_SECONDS * 1_000_000);
-    if input.source_micros > 0 && line.time_micros > latest {
-        let expected = format!("at most {}, a day after the file was written", format_iso(latest));
-        return Err(violation(Reason::ImplausibleTime, expected, format_iso(line.time_micros)));
-    }
-    Ok(line)
+    LogLine::parse(text)
+        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))
 }
 
 fn violation(reason: Reason, expected: impl Into<Cow<'static, str>>, found: String) -> Violation {

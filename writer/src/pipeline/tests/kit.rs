@@ -218,6 +218,11 @@ pub(super) fn settings() -> Settings {
     }
 }
 
+/// Nothing but the end of the source closes a batch.
+pub(super) fn one_batch() -> Settings {
+    Settings { commit_bytes: 1 << 40, max_buffer_bytes: 1 << 40, row_group_bytes: 1 << 40, ..settings() }
+}
+
 pub(super) async fn open(warehouse: &Warehouse, settings: Settings) -> Ingest {
     let decoder = || Ok(|chunk: &Chunk| decode(chunk));
     Ingest::open(warehouse, settings).await.expect("opens").decoder(decoder)

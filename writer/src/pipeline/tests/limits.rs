@@ -10,14 +10,9 @@ use icefold_core::Result;
 use icefold_core::tables::TableKind;
 use tokio::sync::watch;
 
-use super::kit::{Lines, ingest, look, open, partitions, settings, warehouse};
+use super::kit::{Lines, ingest, look, one_batch, open, partitions, settings, warehouse};
 use crate::Settings;
 use crate::publish::Destination;
-
-/// Nothing but the end of the source closes a batch.
-fn one_batch() -> Settings {
-    Settings { commit_bytes: 1 << 40, max_buffer_bytes: 1 << 40, row_group_bytes: 1 << 40, ..settings() }
-}
 
 #[tokio::test]
 async fn the_end_of_the_source_closes_the_batch() {

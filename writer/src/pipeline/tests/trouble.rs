@@ -9,7 +9,7 @@ use bytes::Bytes;
 use icefold_catalog::{Announcement, CommitOutcome, Intent, Warehouse};
 use icefold_core::{Error, ErrorKind, Result};
 
-use super::kit::{Lines, decoder_that, ingest, look, open, settings, warehouse};
+use super::kit::{Lines, decoder_that, ingest, look, one_batch, open, settings, warehouse};
 use crate::Settings;
 use crate::failpoint::{self, FailPoints};
 use crate::pipeline::Ingest;
@@ -139,12 +139,8 @@ async fn a_source_that_is_given_twice_is_refused() {
 async fn a_writer_that_finds_its_rows_decided_by_other_contracts_is_fenced() {
     let (warehouse, lines) = (warehouse(), Lines::mixed(100));
     let run = |ingest: Ingest, contract: &str| ingest.contract(contract).source(Box::new(lines.source(None, 5, None)));
-    let one_batch = Settings { commit_interval_seconds: 3_600, ..settings() };
-    let (first, same, other) = (
-        open(&warehouse, one_batch.clone()).await,
-        open(&warehouse, one_batch.clone()).await,
-        open(&warehouse, one_batch.clone()).await,
-    );
+    let (first, same, other) =
+        (open(&warehouse, one_batch()).await, open(&warehouse, one_batch()).await, open(&warehouse, one_batch()).await);
     run(first, "a/1").run().await.expect("the first one");
     run(same, "a/1").run().await.expect("rows that are there already, decided alike");
     let error = run(other, "b/1").run().await.expect_err("other contracts");
