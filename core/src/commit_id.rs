@@ -99,7 +99,7 @@ mod tests {
 
     fn delta(to: u64, witness: &str) -> Delta {
         let mut d = Delta::default();
-        let to = ShardPosition { next: Offset::new("f", to), witness: witness.into() };
+        let to = ShardPosition { witness: witness.into(), ..ShardPosition::at(Offset::new("f", to)) };
         d.insert(ShardId::new("s"), Offset::start(), to).expect("forward");
         d
     }

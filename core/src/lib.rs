@@ -28,4 +28,4 @@ pub use counts::Counts;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Ids, SystemIds};
 pub use invariants::Invariant;
-pub use position::{Checkpoint, Delta, Offset, ShardDelta, ShardId, ShardPosition};
+pub use position::{Checkpoint, Delta, Offset, Parent, ShardDelta, ShardId, ShardPosition};

@@ -83,12 +83,28 @@ pub struct ShardPosition {
     /// for the commit protocol.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub witness: String,
+    /// The `stream_time` of the last record before `next`, in microseconds since 1970: the greatest time of the source so far,
+    /// parents included. It never goes back inside a shard. `None` before the first record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_time_micros: Option<i64>,
+    /// The shards that this one continues: its state began as theirs were then. Empty for a shard without an ancestor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parent>,
+}
+
+/// A shard that another one continues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The shard that came before.
+    pub shard: ShardId,
+    /// Where it stood when the other one began: its records before this offset count as the child's past.
+    pub until: Offset,
 }
 
 impl ShardPosition {
-    /// Makes a position without a witness.
+    /// Makes a position without a witness, a time and parents.
     pub fn at(next: Offset) -> Self {
-        ShardPosition { next, witness: String::new() }
+        ShardPosition { next, witness: String::new(), stream_time_micros: None, parents: Vec::new() }
     }
 }
 
@@ -257,7 +273,7 @@ mod tests {
     fn a_checkpoint_survives_json() {
         let at = Checkpoint::default().advance(&{
             let mut d = Delta::default();
-            let to = ShardPosition { next: Offset::new("f", 3), witness: "w".into() };
+            let to = ShardPosition { witness: "w".into(), stream_time_micros: Some(7), ..ShardPosition::at(Offset::new("f", 3)) };
             d.insert(ShardId::new("s"), Offset::start(), to).expect("forward");
             d
         });

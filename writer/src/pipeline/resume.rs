@@ -156,7 +156,7 @@ mod tests {
         let shard = ShardId::new("s");
         let at = |position| {
             let mut checkpoint = Checkpoint::default();
-            checkpoint.set(shard.clone(), ShardPosition { next: Offset::new("f", position), witness: "w".into() });
+            checkpoint.set(shard.clone(), ShardPosition { witness: "w".into(), ..ShardPosition::at(Offset::new("f", position)) });
             checkpoint
         };
         let (ahead, behind) = (at(9), at(4));

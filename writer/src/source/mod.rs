@@ -103,7 +103,7 @@ fn chunk_of(
     let witness = Witness { finished, fingerprint, source_time_micros, open_line };
     let behind = Offset::new(segment.clone(), length);
     let from = std::mem::replace(next, behind.clone());
-    let to = ShardPosition { next: behind, witness: witness.encode()? };
+    let to = ShardPosition { witness: witness.encode()?, ..ShardPosition::at(behind) };
     Ok(Chunk { shard: shard.clone(), segment, start, bytes, source_time_micros, oversized, from, to })
 }
 

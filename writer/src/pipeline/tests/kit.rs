@@ -125,8 +125,8 @@ impl Source for LineSource {
             return Ok(None);
         }
         let to = ShardPosition {
-            next: Offset::new("f", (start + length) as u64),
             witness: format!("read to {}", start + length),
+            ..ShardPosition::at(Offset::new("f", (start + length) as u64))
         };
         let from = std::mem::replace(&mut self.from, to.next.clone());
         self.handed_out.fetch_add(1, Ordering::SeqCst);
