@@ -121,17 +121,18 @@ impl Warehouse {
             Some(snapshot) if resolve::needs_live_files(intent) => base.live_files(snapshot).await?,
             _ => Vec::new(),
         };
-        let read_sequence_number = match intent.kind {
-            IntentKind::Rewrite { read_snapshot_id } => lineage::ancestors(metadata, metadata.current_snapshot_id())
-                .find(|s| s.snapshot_id() == read_snapshot_id)
-                .map(|s| s.sequence_number()),
-            _ => None,
+        let read = match intent.kind {
+            IntentKind::Rewrite { read_snapshot_id } => Some(read_snapshot_id),
+            _ => intent.planned_on,
         };
+        let read_sequence_number = read.and_then(|read| {
+            let mut ancestors = lineage::ancestors(metadata, metadata.current_snapshot_id());
+            ancestors.find(|s| s.snapshot_id() == read).map(|s| s.sequence_number())
+        });
         let facts = Base {
             table_uuid: metadata.uuid(),
-            current_snapshot: metadata.current_snapshot_id(),
             committed_in: lineage::find_commit(metadata, intent.commit_id),
-            checkpoint: &progress.checkpoint,
+            progress: &progress,
             live: &live,
             read_sequence_number,
         };

@@ -13,7 +13,8 @@
 //! * `produce`: the snapshot producer; [`summary`], [`manifest_merge`] and [`retention`] are its pure parts.
 //! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits.
 //! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
-//! * [`table`] and [`warehouse`]: reading and creating tables. [`announce`]: what is being uploaded.
+//! * [`table`] and [`warehouse`]: reading and creating tables. [`stage`]: what is being uploaded.
+//! * [`batch`]: what several tables get by one decision, written ahead.
 //! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables.
 //! * [`upstream`]: the same tables through `iceberg`'s own `Catalog` trait.
 //!
@@ -22,7 +23,7 @@
 //! T3 by immutability, C2 and D1 by data sequence numbers.
 
 mod amend;
-pub mod announce;
+pub mod batch;
 pub mod checkpoint;
 pub mod commit;
 pub mod contracts;
@@ -37,6 +38,7 @@ mod produce;
 pub mod resolve;
 pub mod retention;
 pub mod settings;
+pub mod stage;
 pub mod store;
 pub mod summary;
 pub mod table;
@@ -44,12 +46,13 @@ pub mod upstream;
 pub mod verify;
 pub mod warehouse;
 
-pub use announce::Announcement;
+pub use batch::{Batch, BatchFile};
 pub use checkpoint::Progress;
 pub use evolve::{SchemaChange, WantedColumn};
-pub use intent::{CommitOutcome, Fence, Intent, IntentKind, NewFile, Recount, RowFilter};
+pub use intent::{BatchPart, CommitOutcome, Conflict, Fence, Intent, IntentKind, NewFile, Recount, Role, RowFilter};
 pub use pointer::{Pointer, PointerStore, SwapError, TableName};
 pub use settings::{CommitSettings, RetentionSettings, S3Settings, Settings};
+pub use stage::{AnnouncedTable, Announcement};
 pub use store::{ObjectInfo, Store};
 pub use table::{LiveFile, LoadedTable, TableDefinition};
 pub use upstream::UpstreamCatalog;

@@ -12,10 +12,10 @@ use iceberg::spec::{
     DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
     ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
 };
-use icefold_core::{Checkpoint, Counts, Error, Ids, Result};
+use icefold_core::{BatchId, Checkpoint, Counts, Error, Ids, Result, ShardId};
 
 use crate::checkpoint::{self, Progress};
-use crate::intent::{Intent, IntentKind, NewFile, Recount};
+use crate::intent::{Intent, IntentKind, NewFile, Recount, Role};
 use crate::keys;
 use crate::manifest_merge::{self, ManifestSize};
 use crate::retention::{self, SnapshotAge};
@@ -139,6 +139,11 @@ impl Attempt<'_> {
                     read.ok_or_else(|| Error::bug("`resolve` lets a rewrite pass only with the snapshot it read"))?;
                 Ok(Some(read.sequence_number()))
             }
+            // Rows that stay when others of their file go are as old as they were: a delete that came since still applies.
+            (IntentKind::RowDelta, None) if !self.intent.remove.is_empty() => {
+                let planned = self.intent.planned_on.and_then(|id| self.base.metadata().snapshot_by_id(id));
+                Ok(planned.map(|snapshot| snapshot.sequence_number()))
+            }
             _ => Ok(None),
         }
     }
@@ -216,23 +221,39 @@ impl Attempt<'_> {
 
     /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the new totals.
     async fn checkpoint(&self) -> Result<(Option<String>, Counts)> {
-        let recounted = self.intent.recount != Recount::default();
+        // Rows that are counted anew, and batches that begin here, do not move the table in the stream, but what it says about
+        // itself changes.
+        let tells = self.intent.recount != Recount::default() || self.intent.batch.is_some();
         let checkpoint = match self.checkpoint.clone() {
             Some(checkpoint) => checkpoint,
-            // Rows that are counted anew do not move the table in the stream, but what it says about itself changes.
-            None if recounted => self.progress.checkpoint.clone(),
+            None if tells => self.progress.checkpoint.clone(),
             None => return Ok((None, self.progress.totals)),
         };
         let totals = self.intent.recount.apply(self.progress.totals)?;
         let changed_by_others = self.progress.changed_by_others || changed_since_checkpoint(self.base.metadata());
-        let mut decided_by = self.progress.decided_by.clone();
-        let contracts = self.intent.summary.get(keys::CONTRACTS);
-        decided_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), contracts.cloned())));
-        let mut next = Progress { checkpoint, totals, changed_by_others, decided_by };
+        let (moved_by, open) = self.batches();
+        let mut next = Progress { checkpoint, totals, changed_by_others, moved_by, open };
         next.totals += self.intent.counts;
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
         let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;
         Ok((Some(uri), next.totals))
+    }
+
+    /// Which batch moved each shard last, and which began here and may be missing elsewhere.
+    fn batches(&self) -> (BTreeMap<ShardId, BatchId>, Vec<BatchId>) {
+        let (mut moved_by, mut open) = (self.progress.moved_by.clone(), self.progress.open.clone());
+        match &self.intent.batch {
+            Some(part) => {
+                moved_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), part.id)));
+                open.retain(|id| !part.closes.contains(id));
+                if part.role == Role::Leads && self.intent.delta.is_empty() {
+                    open.push(part.id);
+                }
+            }
+            // Whatever moved a shard outside of a batch, the batch before it did not.
+            None => moved_by.retain(|shard, _| !self.intent.delta.iter().any(|(moved, _)| moved == shard)),
+        }
+        (moved_by, open)
     }
 
     async fn summary(

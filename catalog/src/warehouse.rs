@@ -136,6 +136,11 @@ impl Warehouse {
         &self.0.settings
     }
 
+    /// Returns where new names come from.
+    pub fn ids(&self) -> Arc<dyn Ids> {
+        self.0.ids.clone()
+    }
+
     /// Returns the clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock

@@ -8,8 +8,8 @@ use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use icefold_catalog::pointer::memory::MemoryPointers;
 use icefold_catalog::store::counting::Counting;
 use icefold_catalog::{
-    CommitOutcome, Fence, Intent, LoadedTable, NewFile, RowFilter, Settings, TableDefinition, UpstreamCatalog,
-    Warehouse, keys,
+    AnnouncedTable, CommitOutcome, Fence, Intent, LoadedTable, NewFile, RowFilter, Settings, TableDefinition,
+    UpstreamCatalog, Warehouse, keys,
 };
 use icefold_core::tables::TableKind;
 use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition};
@@ -402,19 +402,38 @@ async fn an_upstream_user_loads_and_scans_the_same_table() {
 }
 
 #[tokio::test]
-async fn an_announcement_names_the_files_before_they_exist_and_can_be_withdrawn() {
+async fn t2_an_announcement_stays_until_the_table_holds_these_very_files() {
     let world = world(|_| {});
     let table = events(&world).await;
-    let intent = append(&world, &table, 0, 10).await;
-    let announced = world.warehouse.announce(&intent).await.expect("announce");
-    let standing = world.warehouse.announcements(table.metadata().uuid()).await.expect("read");
-    assert_eq!(standing, std::slice::from_ref(&announced));
-    assert!(
-        !announced.uri.starts_with(table.metadata().location()),
-        "outside the table, where cleaners of others look"
-    );
-    world.warehouse.withdraw(&announced).await.expect("withdraw");
-    assert!(world.warehouse.announcements(table.metadata().uuid()).await.expect("read").is_empty());
+    let (winner, loser) = (append(&world, &table, 0, 10).await, append(&world, &table, 0, 10).await);
+    let announced = |intent: &Intent| {
+        let files = intent.add.iter().map(|new| new.file.file_path().to_owned()).collect();
+        let tables = vec![AnnouncedTable { table_uuid: intent.table_uuid, files }];
+        world.warehouse.announce(intent.commit_id, intent.delta.clone(), tables)
+    };
+    let won = announced(&winner).await.expect("announce");
+    assert!(!won.uri.starts_with(table.metadata().location()), "outside the table, where cleaners of others look");
+    let lost = announced(&loser).await.expect("announce");
+    assert_ne!(winner.add, loser.add, "the same rows, in other files");
+
+    let in_by_the_winner = world.warehouse.commit("events", &winner).await.expect("commit");
+    let found_by_the_loser = world.warehouse.commit("events", &loser).await.expect("commit");
+    assert!(matches!(found_by_the_loser, CommitOutcome::AlreadyCommitted { .. }), "{found_by_the_loser:?}");
+    assert!(!world.warehouse.confirm(&lost, &[found_by_the_loser]).await.expect("look"), "its files are nowhere");
+    assert_eq!(world.warehouse.announcements().await.expect("read").len(), 2);
+    assert!(world.warehouse.confirm(&won, &[in_by_the_winner]).await.expect("withdraw"));
+    assert_eq!(world.warehouse.announcements().await.expect("read"), [lost]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_announced_is_not_written() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let path = table.new_data_path("day=1", "unknown");
+    let announced = world.warehouse.announce("work", Delta::default(), Vec::new()).await.expect("announce");
+    let error = world.warehouse.stage(&announced, &path, vec!["x".into()]).await.expect_err("unknown");
+    assert_eq!(error.kind(), ErrorKind::Bug);
+    assert_eq!(world.warehouse.store().size(&path).await.expect("look"), None);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub mod tables;
 pub mod timestamp;
 
 pub use clock::{Clock, SystemClock};
-pub use commit_id::CommitId;
+pub use commit_id::{BatchId, CommitId};
 pub use counts::Counts;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Ids, SystemIds};

@@ -68,6 +68,10 @@ impl ParquetFile {
         &self.uri
     }
 
+    pub(crate) fn footer(&self) -> &ParquetMetaData {
+        &self.metadata
+    }
+
     /// Returns whether the file has the column `field_id`.
     pub(crate) fn has(&self, field_id: i32) -> bool {
         self.leaf(field_id).is_some()

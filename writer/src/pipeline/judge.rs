@@ -1,15 +1,13 @@
 //! The first ordered step: are the chunks complete, which events are duplicates, and to which session and person does
 //! each belong? Cheap, since it is done under a lock, one chunk after the other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use icefold_core::tables::TableKind;
-use icefold_core::{Error, Result, ShardId};
+use icefold_core::{Error, Offset, Result, ShardId};
 
 use super::epoch::Epoch;
 use super::order::InOrder;
-use super::resume::{Continuity, Place, Standing, TABLES, index_of};
+use super::resume::{Continuity, Place};
 use crate::chunk::DecodedChunk;
 use crate::enrich::Enriched;
 use crate::fold::{Folded, Folds, ForeignRow, Keys, StateSizes};
@@ -29,18 +27,8 @@ pub(super) struct Judged {
     pub(super) place: Place,
     pub(super) enriched: Enriched,
     pub(super) epoch: Arc<Epoch>,
-    /// How many rows each table has already, in the order of [`TableKind::ALL`].
-    pub(super) cuts: [Cut; TABLES],
-    /// What was decided about the events that the table `events` does not have yet.
+    /// What was decided about its events.
     pub(super) folded: Folded,
-}
-
-/// How many rows of each kind lie before a table's checkpoint.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cut {
-    pub(super) raw: usize,
-    pub(super) quarantine: usize,
-    pub(super) events: usize,
 }
 
 /// Decides chunks in the order of their tickets.
@@ -49,16 +37,16 @@ pub(super) struct Judge {
     order: InOrder<Decoded>,
     folds: Folds,
     continuity: Continuity,
-    standings: BTreeMap<ShardId, Standing>,
 }
 
 impl Judge {
-    pub(super) fn new(folds: Folds, standings: BTreeMap<ShardId, Standing>) -> Self {
+    /// Decides on top of `folds`; `starts` says where each shard goes on.
+    pub(super) fn new(folds: Folds, starts: impl IntoIterator<Item = (ShardId, Offset)>) -> Self {
         let mut continuity = Continuity::default();
-        for (shard, standing) in &standings {
-            continuity.expect(shard.clone(), standing.start().clone());
+        for (shard, start) in starts {
+            continuity.expect(shard, start);
         }
-        Judge { order: InOrder::new(), folds, continuity, standings }
+        Judge { order: InOrder::new(), folds, continuity }
     }
 
     /// Takes in a chunk and returns those whose turn has come, decided.
@@ -96,18 +84,8 @@ impl Judge {
         self.continuity.advance(&place)?;
         let rows = &enriched.rows;
         check(rows)?;
-        let standing = &self.standings[&place.shard];
-        let mut cuts = [Cut::default(); TABLES];
-        for (cut, checkpoint) in cuts.iter_mut().zip(&standing.0) {
-            *cut = Cut {
-                raw: place.rows_before(checkpoint, TableKind::RawEvents, &rows.raw)?,
-                quarantine: place.rows_before(checkpoint, TableKind::Quarantine, &rows.quarantine)?,
-                events: place.rows_before(checkpoint, TableKind::Events, &rows.events)?,
-            };
-        }
-        let of = |kind| cuts[index_of(kind)].events;
-        let folded = self.folds.decide(rows, &keys, of(TableKind::Events), of(TableKind::Identities))?;
-        Ok(Judged { place, enriched, epoch, cuts, folded })
+        let folded = self.folds.decide(rows, &keys, 0, 0)?;
+        Ok(Judged { place, enriched, epoch, folded })
     }
 }
 
