@@ -74,6 +74,10 @@ const fn opt(name: &'static str, kind: ColumnType, doc: &'static str) -> Column 
     Column { name, kind, required: false, doc }
 }
 
+/// What every table says of `stream_time`.
+const STREAM_TIME: &str = "Time of the stream: when the source handed the record over, never going back inside a shard; \
+                           partitions, windows and retention follow it";
+
 use ColumnType::{Binary, Boolean, Date, Double, Int, Long, String as Text, Timestamp};
 
 /// Columns of `raw_events`.
@@ -82,6 +86,7 @@ pub const RAW_EVENTS: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
     req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
     opt("partition_key", Text, "Key that keeps the events of one device in one shard: anonymousId, else userId"),
     opt("anonymous_id", Text, "Device, for erasure; null when it cannot be read"),
@@ -149,6 +154,7 @@ pub const EVENTS: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
     // Enrichment; an event has all of these columns or, without the data that they come from, nulls.
     opt("browser_name", Text, "Browser, by uap-core rules over user_agent and the client hints"),
     opt("browser_version", Text, "Version of the browser"),
@@ -177,7 +183,7 @@ pub const EVENTS: &[Column] = &[
 ];
 
 /// How many of the first columns of `events` a decoder fills; those behind them are enrichment.
-pub const DECODED_EVENT_COLUMNS: usize = 45;
+pub const DECODED_EVENT_COLUMNS: usize = 46;
 
 /// Columns of `quarantine`.
 pub const QUARANTINE: &[Column] = &[
@@ -198,6 +204,7 @@ pub const QUARANTINE: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
     opt("batch_envelope", Binary, "What surrounds the batch array of a record of several events; null otherwise"),
     req("payload", Binary, "The event exactly as received"),
 ];
@@ -217,6 +224,7 @@ pub const IDENTITIES: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
 ];
 
 impl TableKind {
@@ -249,7 +257,7 @@ impl TableKind {
     /// Returns the timestamp column whose day partitions the table.
     pub fn partition_column(self) -> &'static str {
         match self {
-            TableKind::RawEvents | TableKind::Quarantine | TableKind::Identities => "arrival_time",
+            TableKind::RawEvents | TableKind::Quarantine | TableKind::Identities => "stream_time",
             TableKind::Events => "event_time",
         }
     }
@@ -373,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_decoder_fills_the_columns_before_those_of_enrichment() {
-        assert_eq!(EVENTS[DECODED_EVENT_COLUMNS - 1].name, "sub_offset");
+        assert_eq!(EVENTS[DECODED_EVENT_COLUMNS - 1].name, "stream_time");
         assert!(EVENTS[DECODED_EVENT_COLUMNS..].iter().all(|column| !column.required));
     }
 
