@@ -208,8 +208,7 @@ pub(crate) struct IngestArguments {
     /// Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_interval: Option<u64>,
-    /// Where in the names of files their time stands, like %Y-%m-%d/%H [default: source.time_pattern, else files have the time
-    /// at which they were modified]
+    /// Where a file's name tells its time, like %Y-%m-%d/%H [default: source.time_pattern]
     #[arg(long, value_name = "PATTERN")]
     pub(crate) time_pattern: Option<String>,
     /// Keep the run's metrics in this file, in the text format of Prometheus
