@@ -102,6 +102,9 @@ fn ingest_help_has_examples() {
           --commit-interval <SECONDS>
               Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
 
+          --time-pattern <PATTERN>
+              Where a file's name tells its time, like %Y-%m-%d/%H [default: source.time_pattern]
+
           --metrics-file <FILE>
               Keep the run's metrics in this file, in the text format of Prometheus
 
