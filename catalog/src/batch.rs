@@ -37,9 +37,6 @@ pub struct Batch {
     pub delta: Delta,
     /// What became of the rows of `delta`.
     pub counts: Counts,
-    /// What became of rows that had been quarantined.
-    #[serde(default)]
-    pub recount: Recount,
     /// What the rows were decided by, as each snapshot's summary tells it.
     pub summary: BTreeMap<String, String>,
     /// What each table gets, in the order of their commits; the first one is the commit point.
@@ -53,6 +50,9 @@ pub struct TablePart {
     pub table: String,
     /// Identity; a table that is made anew under the name has another.
     pub table_uuid: Uuid,
+    /// What became of rows that had been quarantined, as far as the table did not count it before.
+    #[serde(default)]
+    pub recount: Recount,
     /// Data files to add.
     pub add: Vec<BatchFile>,
     /// Data files to remove.
@@ -110,6 +110,7 @@ impl TablePart {
         Ok(TablePart {
             table: name.to_owned(),
             table_uuid: intent.table_uuid,
+            recount: intent.recount,
             add,
             remove: intent.remove.clone(),
             planned_on: intent.planned_on,
@@ -124,14 +125,13 @@ impl Batch {
     /// [`ErrorKind::Bug`] for intents that do not belong together; those of [`BatchFile::of`].
     pub fn of(intents: &[(&str, &Intent)]) -> Result<Self> {
         let Some((_, first)) = intents.first() else { return Err(Error::bug("a batch without a table")) };
-        let alike =
-            |other: &Intent| (&other.delta, other.counts, other.recount) == (&first.delta, first.counts, first.recount);
+        let alike = |other: &Intent| (&other.delta, other.counts) == (&first.delta, first.counts);
         if !intents.iter().all(|(_, intent)| alike(intent)) {
             return Err(Error::bug("the intents of a batch differ in what they say of the stream"));
         }
         let tables = intents.iter().map(|(name, intent)| TablePart::of(name, intent)).collect::<Result<_>>()?;
-        let (delta, counts, recount) = (first.delta.clone(), first.counts, first.recount);
-        Ok(Batch { version: VERSION, delta, counts, recount, summary: first.summary.clone(), tables })
+        let (delta, counts) = (first.delta.clone(), first.counts);
+        Ok(Batch { version: VERSION, delta, counts, summary: first.summary.clone(), tables })
     }
 
     /// Returns the object's bytes and the id that follows from them.
@@ -169,7 +169,7 @@ impl Batch {
         let role = if is_first { Role::Leads } else { Role::Follows };
         let intent = Intent {
             counts: self.counts,
-            recount: self.recount,
+            recount: part.recount,
             summary: self.summary.clone(),
             remove: part.remove.clone(),
             planned_on: part.planned_on,

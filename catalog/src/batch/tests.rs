@@ -31,6 +31,7 @@ fn batch() -> Batch {
     let part = |table: &str, add| TablePart {
         table: table.to_owned(),
         table_uuid: Uuid::from_u128(1),
+        recount: Recount::default(),
         add,
         remove: Vec::new(),
         planned_on: None,
@@ -39,7 +40,6 @@ fn batch() -> Batch {
         version: VERSION,
         delta: delta(&[("s", 0, 5)]),
         counts: Counts { rows_in: 5, accepted: 5, ..Counts::default() },
-        recount: Recount::default(),
         summary: BTreeMap::from([("icefold.contract".to_owned(), "c/1".to_owned())]),
         tables: vec![part("raw_events", vec![file.clone()]), part("events", vec![file])],
     }
