@@ -25,10 +25,11 @@ use iceberg::spec::{DataContentType, DataFile};
 use icefold_catalog::{CommitOutcome, Intent, LiveFile, LoadedTable, Recount, Warehouse, keys, lineage};
 use icefold_core::tables::{QUARANTINE, TableKind};
 use icefold_core::{Checkpoint, Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
+use icefold_files::ParquetFile;
 use uuid::Uuid;
 
 use crate::chunk::Chunk;
-use crate::columns::{ParquetFile, extended, joined};
+use crate::columns::{extended, joined};
 use crate::contracts::Active;
 use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat, Reason, place_of_events};
 use crate::encode::partition::{folder, split_by_day};
