@@ -18,9 +18,9 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use iceberg::spec::TableMetadata;
 use icefold_core::Error;
+use icefold_files::deletes::{EVERYWHERE, NOWHERE, Scope, ScopedDelete};
 use tokio::sync::OnceCell;
 
-use super::{EVERYWHERE, NOWHERE, Scope, ScopedDelete};
 use crate::columns::{Columns, arrow_type};
 
 /// Bytes that a key costs in the hash table beside its own.
