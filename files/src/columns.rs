@@ -1,5 +1,7 @@
 //! Reading a few columns of a Parquet file: footer first, then only their bytes.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,14 +73,43 @@ impl ParquetFile {
         self.leaf(field_id).is_some()
     }
 
+    /// Returns whether some column has a field id, as all do in files of Iceberg writers.
+    pub fn has_field_ids(&self) -> bool {
+        self.metadata.file_metadata().schema_descr().columns().iter().any(|c| c.self_type().get_basic_info().has_id())
+    }
+
+    /// Returns all row groups.
+    pub fn row_groups(&self) -> Vec<usize> {
+        (0..self.metadata.num_row_groups()).collect()
+    }
+
+    /// Returns the places in the file of the rows of a row group.
+    ///
+    /// # Panics
+    /// When there is no such row group.
+    pub fn rows_of(&self, row_group: usize) -> Range<u64> {
+        let rows = |group: usize| self.metadata.row_group(group).num_rows().unsigned_abs();
+        let start: u64 = (0..row_group).map(rows).sum();
+        start..start + rows(row_group)
+    }
+
+    /// Returns the bytes that some columns of a row group take in the file.
+    ///
+    /// # Panics
+    /// When there is no such row group.
+    pub fn column_bytes(&self, field_ids: &[i32], row_group: usize) -> u64 {
+        let leaves: Vec<usize> = field_ids.iter().filter_map(|id| self.leaf(*id)).collect();
+        self.ranges(&leaves, &[row_group]).into_iter().map(|range| range.end - range.start).sum()
+    }
+
     /// Returns the row groups in which column `field_id`, of whole numbers, reaches `least`, as far as is told.
     pub fn row_groups_reaching(&self, field_id: i32, least: i64) -> Vec<usize> {
-        let Some(leaf) = self.leaf(field_id) else { return (0..self.metadata.num_row_groups()).collect() };
+        let Some(leaf) = self.leaf(field_id) else { return self.row_groups() };
         let reaches = |group: &usize| match self.metadata.row_group(*group).column(leaf).statistics() {
             Some(Statistics::Int64(s)) => s.max_opt().is_none_or(|max| *max >= least),
             _ => true,
         };
-        (0..self.metadata.num_row_groups()).filter(reaches).collect()
+        self.row_groups().into_iter().filter(reaches).collect()
     }
 
     /// Reads the columns `field_ids`, in this order, of some row groups.
@@ -89,6 +120,7 @@ impl ParquetFile {
         let missing = |id| Error::corrupt(format!("`{}` has no column with field id {id}", self.uri));
         let leaves: Vec<usize> =
             field_ids.iter().map(|id| self.leaf(*id).ok_or_else(|| missing(*id))).collect::<Result<_>>()?;
+        let places = joined(row_groups.iter().map(|group| self.rows_of(*group)));
         let ranges = self.ranges(&leaves, &row_groups);
         let bytes = fetch(&self.store, &self.uri, &ranges).await?;
         let pieces = Pieces { size: self.size, pieces: ranges.into_iter().map(|r| r.start).zip(bytes).collect() };
@@ -100,14 +132,16 @@ impl ParquetFile {
         // The reader returns columns in the order of the file.
         let mut in_file: Vec<usize> = leaves.clone();
         in_file.sort_unstable();
+        in_file.dedup();
         let order = leaves.iter().filter_map(|leaf| in_file.iter().position(|l| l == leaf)).collect();
-        Ok(ColumnReader { reader: reader.map_err(|e| damaged(&self.uri, e))?, order, uri: self.uri.clone() })
+        Ok(ColumnReader { reader: reader.map_err(|e| damaged(&self.uri, e))?, order, places, uri: self.uri.clone() })
     }
 
     fn leaf(&self, field_id: i32) -> Option<usize> {
         self.metadata.file_metadata().schema_descr().columns().iter().position(|column| {
             let info = column.self_type().get_basic_info();
-            info.has_id() && info.id() == field_id
+            // A leaf of a nested column is no column.
+            column.path().parts().len() == 1 && info.has_id() && info.id() == field_id
         })
     }
 
@@ -123,11 +157,38 @@ impl ParquetFile {
     }
 }
 
+/// Joins ranges that go on where the one before ends.
+fn joined(ranges: impl Iterator<Item = Range<u64>>) -> VecDeque<Range<u64>> {
+    let mut joined: VecDeque<Range<u64>> = VecDeque::new();
+    for range in ranges {
+        match joined.back_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => joined.push_back(range),
+        }
+    }
+    joined
+}
+
 /// Batches of the columns that were asked for.
 pub struct ColumnReader {
     reader: ParquetRecordBatchReader,
     order: Vec<usize>,
+    /// Where in the file the rows are.
+    places: VecDeque<Range<u64>>,
     uri: String,
+}
+
+impl ColumnReader {
+    /// Returns the same rows with their places in the file.
+    pub fn positioned(self) -> PositionedReader {
+        PositionedReader { reader: self, rest: None }
+    }
+}
+
+impl fmt::Debug for ColumnReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ColumnReader").field("uri", &self.uri).field("places", &self.places).finish_non_exhaustive()
+    }
 }
 
 impl Iterator for ColumnReader {
@@ -136,6 +197,58 @@ impl Iterator for ColumnReader {
     fn next(&mut self) -> Option<Self::Item> {
         let rows = self.reader.next()?.and_then(|rows| rows.project(&self.order));
         Some(rows.map_err(|e| damaged(&self.uri, e)))
+    }
+}
+
+/// Rows that follow one another in a file.
+#[derive(Debug, Clone)]
+pub struct PositionedRows {
+    /// The place of the first row, counted from the beginning of the file.
+    pub first_row: u64,
+    /// The rows.
+    pub rows: RecordBatch,
+}
+
+/// Batches of the columns that were asked for, with their places in the file. Where row groups were left out between them,
+/// rows come in different batches.
+#[derive(Debug)]
+pub struct PositionedReader {
+    reader: ColumnReader,
+    /// What was read behind a gap, with the batch before it.
+    rest: Option<RecordBatch>,
+}
+
+impl Iterator for PositionedReader {
+    type Item = Result<PositionedRows>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = match self.rest.take() {
+            Some(rows) => rows,
+            None => match self.reader.next()? {
+                Ok(rows) => rows,
+                Err(e) => return Some(Err(e)),
+            },
+        };
+        Some(self.place(rows))
+    }
+}
+
+impl PositionedReader {
+    fn place(&mut self, rows: RecordBatch) -> Result<PositionedRows> {
+        while self.reader.places.front().is_some_and(Range::is_empty) {
+            self.reader.places.pop_front();
+        }
+        let Some(place) = self.reader.places.front_mut() else {
+            return Err(damaged(&self.reader.uri, "it has more rows than its footer tells"));
+        };
+        let first_row = place.start;
+        let together = (place.end - first_row).min(rows.num_rows() as u64);
+        place.start += together;
+        let together = together as usize;
+        if together < rows.num_rows() {
+            self.rest = Some(rows.slice(together, rows.num_rows() - together));
+        }
+        Ok(PositionedRows { first_row, rows: rows.slice(0, together) })
     }
 }
 
