@@ -9,10 +9,10 @@ use futures::{StreamExt, stream};
 use iceberg::spec::DataContentType;
 use icefold_catalog::LoadedTable;
 use icefold_core::{Error, Offset, Result, ShardId};
+use icefold_files::ParquetFile;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::identity::{EdgeKind, Identities};
-use crate::columns::ParquetFile;
 
 /// Files whose footers are read ahead.
 const READ_AHEAD: usize = 4;

@@ -13,12 +13,12 @@ use futures::{StreamExt, stream};
 use iceberg::spec::{DataContentType, DataFile, PrimitiveLiteral, Schema};
 use icefold_catalog::{LiveFile, LoadedTable, Store};
 use icefold_core::{Checkpoint, Error, Result, ShardId};
+use icefold_files::{ColumnReader, ParquetFile};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Folds;
 use super::session::{SessionId, SessionRow, SessionsRebuild};
 use crate::Dedup;
-use crate::columns::{ColumnReader, ParquetFile};
 use crate::dedup::ShardNumber;
 
 /// Files whose footers are read ahead.

@@ -16,8 +16,8 @@ use icefold_catalog::batch::{self, Open, Standing};
 use icefold_catalog::{Batch, CommitOutcome, Fence, LoadedTable, Progress, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Error, ErrorKind, Result, ShardId};
+use icefold_files::ParquetFile;
 
-use crate::columns::ParquetFile;
 use crate::encode::file::entry_of;
 use crate::pipeline::{TABLES, index_of};
 

@@ -31,8 +31,8 @@ use iceberg::spec::DataContentType;
 use icefold_catalog::{LiveFile, LoadedTable, Warehouse, keys};
 use icefold_core::tables::{QUARANTINE, TableKind};
 use icefold_core::{BatchId, Checkpoint, Error, ErrorKind, Offset, Result, ShardId};
+use icefold_files::ParquetFile;
 
-use crate::columns::ParquetFile;
 use crate::contracts::Active;
 use crate::decode::{DecodeSettings, Decoder, InputFormat};
 use crate::enrich::versions::Versions;

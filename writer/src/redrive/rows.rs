@@ -8,10 +8,11 @@ use bytes::Bytes;
 use icefold_catalog::{BatchFile, LoadedTable};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, Offset, Result, ShardId, ShardPosition};
+use icefold_files::ParquetFile;
 
 use super::{Choice, EventPlace};
 use crate::chunk::Chunk;
-use crate::columns::{ParquetFile, extended};
+use crate::columns::extended;
 use crate::decode::{ACCESS_LOG_CONTRACT, InputFormat, Reason, place_of_events};
 
 /// Columns that name a place in the stream.
