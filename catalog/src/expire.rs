@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use iceberg::spec::TableMetadata;
 use icefold_core::{Error, Result};
 
+use crate::amend::Amendment;
 use crate::produce::checkpoint_snapshot;
 use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
@@ -29,15 +29,16 @@ impl Warehouse {
     }
 }
 
-fn without_snapshots(base: &LoadedTable, ids: &[i64]) -> Result<Option<TableMetadata>> {
+fn without_snapshots(base: &LoadedTable, ids: &[i64]) -> Result<Option<Amendment>> {
     if ids.is_empty() {
         return Ok(None);
     }
     refuse_pinned(base, ids)?;
-    let builder = (**base.metadata()).clone().into_builder(Some(base.metadata_location().to_owned()));
-    let builder = ids.iter().fold(builder, |b, id| b.remove_statistics(*id).remove_partition_statistics(*id));
-    let next = builder.remove_snapshots(ids).build();
-    Ok(Some(next.map_err(|e| Error::bug("expiry is refused by the metadata").because(e))?.metadata))
+    let ids = ids.to_vec();
+    Ok(Some(Box::new(move |builder| {
+        let builder = ids.iter().fold(builder, |b, id| b.remove_statistics(*id).remove_partition_statistics(*id));
+        Ok(builder.remove_snapshots(&ids))
+    })))
 }
 
 fn refuse_pinned(base: &LoadedTable, ids: &[i64]) -> Result<()> {

@@ -32,6 +32,7 @@ pub mod intent;
 pub mod keys;
 pub mod lineage;
 pub mod manifest_merge;
+mod metadata;
 pub mod pointer;
 mod produce;
 pub mod resolve;

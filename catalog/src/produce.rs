@@ -5,9 +5,7 @@
 //! new files inherit the commit's number, rewritten files carry the number of the snapshot they were read at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::str::FromStr;
 
-use iceberg::MetadataLocation;
 use iceberg::spec::{
     DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
     ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
@@ -18,6 +16,7 @@ use crate::checkpoint::{self, Progress};
 use crate::intent::{Intent, IntentKind, NewFile, Recount};
 use crate::keys;
 use crate::manifest_merge::{self, ManifestSize};
+use crate::metadata;
 use crate::retention::{self, SnapshotAge};
 use crate::settings::Settings;
 use crate::summary;
@@ -68,7 +67,7 @@ impl Attempt<'_> {
             .with_schema_id(metadata.current_schema_id())
             .build();
         let next = self.next_metadata(snapshot, checkpoint)?;
-        let metadata_location = write_metadata(self.base, &next).await?;
+        let metadata_location = metadata::write(self.base, &next).await?;
         Ok(Produced { metadata: next, metadata_location, snapshot_id: self.snapshot_id })
     }
 
@@ -76,11 +75,8 @@ impl Attempt<'_> {
         self.base.metadata().next_sequence_number()
     }
 
-    /// Snapshot timestamps never go back, whatever the clocks of two committers say.
     fn timestamp_ms(&self) -> i64 {
-        let metadata = self.base.metadata();
-        let last = metadata.current_snapshot().map_or(i64::MIN, |s| s.timestamp_ms());
-        self.now_ms.max(last).max(metadata.last_updated_ms())
+        metadata::next_ms(self.base.metadata(), self.now_ms)
     }
 
     fn new_manifest_path(&self) -> String {
@@ -321,20 +317,6 @@ fn age(snapshot: &Snapshot) -> SnapshotAge {
         sequence_number: snapshot.sequence_number(),
         timestamp_ms: snapshot.timestamp_ms(),
     }
-}
-
-/// Writes a metadata file under the next version number and returns its URI.
-pub(crate) async fn write_metadata(base: &LoadedTable, next: &TableMetadata) -> Result<String> {
-    let location = next_location(base.metadata_location(), next);
-    let written = next.write_to(&base.store().file_io(), &location).await;
-    written.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
-    Ok(location.to_string())
-}
-
-fn next_location(current: &str, next: &TableMetadata) -> MetadataLocation {
-    let next_version = MetadataLocation::from_str(current).map(|at| at.with_next_version());
-    // Another engine's file name (`v3.metadata.json`) has no version that can be counted on: start anew; names stay unique.
-    next_version.unwrap_or_else(|_| MetadataLocation::new_with_metadata(next.location(), next)).with_new_metadata(next)
 }
 
 fn content_of(content: DataContentType) -> ManifestContentType {
