@@ -11,7 +11,8 @@
 //!
 //! * [`intent`]: what a committer wants, and how it ends. [`resolve`]: the pure decision. [`commit`]: the loop around it.
 //! * `produce`: the snapshot producer; [`summary`], [`manifest_merge`] and [`retention`] are its pure parts.
-//! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits.
+//! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits;
+//!   [`adopt`]: how a person says where it stands. `metadata`: metadata files and their clock.
 //! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
 //! * [`table`] and [`warehouse`]: reading and creating tables. [`announce`]: what is being uploaded.
 //! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables.
@@ -21,6 +22,7 @@
 //! [`Checkpoint::advance`](icefold_core::Checkpoint::advance), T1 by unique paths and `resolve`, T2 by write-before-swap,
 //! T3 by immutability, C2 and D1 by data sequence numbers.
 
+pub mod adopt;
 mod amend;
 pub mod announce;
 pub mod checkpoint;
@@ -45,6 +47,7 @@ pub mod upstream;
 pub mod verify;
 pub mod warehouse;
 
+pub use adopt::Candidate;
 pub use announce::Announcement;
 pub use checkpoint::Progress;
 pub use evolve::{SchemaChange, WantedColumn};

@@ -36,7 +36,7 @@ pub(crate) struct Attempt<'a> {
     pub intent: &'a Intent,
     /// Paths to remove, as decided by `resolve`.
     pub remove: BTreeSet<String>,
-    /// Where the table stands after it, as decided by `resolve`; `None` leaves the checkpoint alone.
+    /// Where the table stands after it, as decided by `resolve`; `None` leaves it where it stands.
     pub checkpoint: Option<Checkpoint>,
     /// Where it stands before it.
     pub progress: &'a Progress,
@@ -54,8 +54,9 @@ impl Attempt<'_> {
         let mut manifests = self.new_manifests().await?;
         let (kept, removed) = self.kept_manifests().await?;
         manifests.extend(kept);
+        self.refuse_other_rows(&removed, &manifests)?;
         let (checkpoint, totals) = self.checkpoint().await?;
-        let summary = self.summary(&removed, checkpoint.as_deref(), &totals, &manifests).await?;
+        let summary = self.summary(&removed, &checkpoint, &totals, &manifests).await?;
         let manifest_list = self.write_manifest_list(manifests).await?;
         let snapshot = Snapshot::builder()
             .with_snapshot_id(self.snapshot_id)
@@ -210,31 +211,50 @@ impl Attempt<'_> {
         Ok(merged)
     }
 
-    /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the new totals.
-    async fn checkpoint(&self) -> Result<(Option<String>, Counts)> {
-        let recounted = self.intent.recount != Recount::default();
-        let checkpoint = match self.checkpoint.clone() {
-            Some(checkpoint) => checkpoint,
-            // Rows that are counted anew do not move the table in the stream, but what it says about itself changes.
-            None if recounted => self.progress.checkpoint.clone(),
-            None => return Ok((None, self.progress.totals)),
-        };
-        let totals = self.intent.recount.apply(self.progress.totals)?;
-        let changed_by_others = self.progress.changed_by_others || changed_since_checkpoint(self.base.metadata());
-        let mut decided_by = self.progress.decided_by.clone();
-        let contracts = self.intent.summary.get(keys::CONTRACTS);
-        decided_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), contracts.cloned())));
-        let mut next = Progress { checkpoint, totals, changed_by_others, decided_by };
+    /// Returns the URI of the checkpoint object that holds after this commit, and its totals. Every commit of ours names one:
+    /// it was decided by where the table stands, so what it makes stands there too, whatever expires later.
+    async fn checkpoint(&self) -> Result<(String, Counts)> {
+        let mut next = self.progress.clone();
+        if let Some(checkpoint) = self.checkpoint.clone() {
+            next.checkpoint = checkpoint;
+        }
+        next.totals = self.intent.recount.apply(next.totals)?;
         next.totals += self.intent.counts;
+        next.changed_by_others |= changed_since_checkpoint(self.base.metadata()) || !accounts_for_rows(self.intent);
+        let contracts = self.intent.summary.get(keys::CONTRACTS);
+        next.decided_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), contracts.cloned())));
+        let unchanged = self.checkpoint.is_none() && next == *self.progress;
+        if let Some(uri) = self.base.metadata().properties().get(keys::CHECKPOINT).filter(|_| unchanged) {
+            return Ok((uri.clone(), next.totals));
+        }
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
         let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;
-        Ok((Some(uri), next.totals))
+        Ok((uri, next.totals))
+    }
+
+    /// A rewrite that lost a row, or doubled one, would stay unnoticed: its snapshot says that no row changed.
+    fn refuse_other_rows(&self, removed: &[LiveFile], manifests: &[ManifestFile]) -> Result<()> {
+        if !matches!(self.intent.kind, IntentKind::Rewrite { .. }) {
+            return Ok(());
+        }
+        let added = summary::rows(self.intent.add.iter().map(|f| &f.file));
+        let taken = summary::rows(removed.iter().map(|f| &f.file));
+        // Rows that deletes had hidden are left out by the rewrite, and how many those were, only their readers know.
+        let deletes = manifests.iter().any(|m| m.content == ManifestContentType::Deletes)
+            || removed.iter().any(|f| f.file.content_type() != DataContentType::Data);
+        if added == taken || (deletes && added < taken) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "a rewrite of table `{}` takes out {taken} rows and puts in {added}, so it was not committed: plan it again",
+            self.base.full_name()
+        )))
     }
 
     async fn summary(
         &self,
         removed: &[LiveFile],
-        checkpoint: Option<&str>,
+        checkpoint: &str,
         totals: &Counts,
         manifests: &[ManifestFile],
     ) -> Result<Summary> {
@@ -248,11 +268,9 @@ impl Attempt<'_> {
         );
         properties.insert(keys::COMMIT_ID.to_owned(), self.intent.commit_id.to_string());
         properties.insert(keys::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        if let Some(uri) = checkpoint {
-            properties.insert(keys::CHECKPOINT.to_owned(), uri.to_owned());
-            properties.extend(self.intent.counts.summary(keys::ADDED_PREFIX));
-            properties.extend(totals.summary(keys::TOTAL_PREFIX));
-        }
+        properties.insert(keys::CHECKPOINT.to_owned(), checkpoint.to_owned());
+        properties.extend(self.intent.counts.summary(keys::ADDED_PREFIX));
+        properties.extend(totals.summary(keys::TOTAL_PREFIX));
         Ok(Summary { operation: operation(self.intent, removed), additional_properties: properties })
     }
 
@@ -273,16 +291,13 @@ impl Attempt<'_> {
         Ok(uri)
     }
 
-    fn next_metadata(&self, snapshot: Snapshot, checkpoint: Option<String>) -> Result<TableMetadata> {
+    fn next_metadata(&self, snapshot: Snapshot, checkpoint: String) -> Result<TableMetadata> {
         let metadata = self.base.metadata();
         let refused = |e| Error::bug("the table metadata refuses the new snapshot").because(e);
-        let mut builder = (**metadata).clone().into_builder(Some(self.base.metadata_location().to_owned()));
-        let mut pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
-        if let Some(uri) = checkpoint {
-            builder = builder.set_properties(checkpoint_properties(uri, &snapshot)).map_err(refused)?;
-        } else {
-            pinned.extend(checkpoint_snapshot(metadata));
-        }
+        let builder = (**metadata).clone().into_builder(Some(self.base.metadata_location().to_owned()));
+        let mut builder = builder.set_properties(checkpoint_properties(checkpoint, &snapshot)).map_err(refused)?;
+        // The checkpoint is this snapshot's own, so none before it is needed to prove where the table stands.
+        let pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
         let mut ages: Vec<SnapshotAge> = metadata.snapshots().map(|s| age(s)).collect();
         ages.push(age(&snapshot));
         let thinned = retention::thin(&ages, &pinned, snapshot.timestamp_ms(), &self.settings.retention);
@@ -300,15 +315,21 @@ fn checkpoint_properties(uri: String, snapshot: &Snapshot) -> HashMap<String, St
     ])
 }
 
-/// Whether a snapshot that is not the stream's was made since the newest checkpoint; sequence numbers outlive expiry.
+/// Whether the rows after it are still those that the totals count.
+fn accounts_for_rows(intent: &Intent) -> bool {
+    let nothing_changes = intent.add.is_empty() && intent.remove.is_empty();
+    match intent.kind {
+        IntentKind::Append => nothing_changes || !intent.delta.is_empty(),
+        IntentKind::RowDelta => nothing_changes || intent.recount != Recount::default(),
+        IntentKind::Rewrite { .. } => true,
+        IntentKind::Overwrite(_) => false,
+    }
+}
+
+/// Whether a snapshot that is not ours was made since our newest; sequence numbers outlive expiry.
 fn changed_since_checkpoint(metadata: &TableMetadata) -> bool {
     let stated = metadata.properties().get(keys::CHECKPOINT_SEQUENCE_NUMBER).and_then(|n| n.parse().ok());
     metadata.last_sequence_number() != stated.unwrap_or(0)
-}
-
-/// Returns the snapshot that made the newest checkpoint.
-pub(crate) fn checkpoint_snapshot(metadata: &TableMetadata) -> Option<i64> {
-    metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID)?.parse().ok()
 }
 
 fn age(snapshot: &Snapshot) -> SnapshotAge {

@@ -9,6 +9,7 @@ use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, TableMetadataBuilder};
 use icefold_core::{Clock, Error, ErrorKind, Ids, Result, SystemIds};
 
+use crate::lineage::{self, Decider};
 use crate::metadata;
 use crate::pointer::memory::MemoryPointers;
 use crate::pointer::sql::{SqlPointers, sqlite_file};
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) resolver: Resolver,
+    pub(crate) decider: Decider,
     versions: Mutex<VecDeque<LoadedTable>>,
 }
 
@@ -95,6 +97,7 @@ impl Warehouse {
             clock,
             ids,
             resolver: resolve::resolve,
+            decider: lineage::decide,
             versions,
         }))
     }
@@ -111,6 +114,24 @@ impl Warehouse {
             clock: inner.clock.clone(),
             ids,
             resolver,
+            decider: inner.decider,
+            versions: Mutex::new(VecDeque::new()),
+        }))
+    }
+
+    /// Returns the same warehouse with another way to decide where tables stand, for simulation.
+    #[must_use]
+    pub fn with_decider(&self, decider: Decider) -> Self {
+        let inner = &self.0;
+        Warehouse(Arc::new(Inner {
+            store: inner.store.clone(),
+            location: inner.location.clone(),
+            pointers: inner.pointers.clone(),
+            settings: inner.settings.clone(),
+            clock: inner.clock.clone(),
+            ids: inner.ids.clone(),
+            resolver: inner.resolver,
+            decider,
             versions: Mutex::new(VecDeque::new()),
         }))
     }
@@ -212,6 +233,7 @@ impl Warehouse {
             pointer,
             store: self.0.store.clone(),
             refs: Arc::new(refs),
+            decider: self.0.decider,
         };
         self.remember(table.clone());
         Ok(table)
@@ -333,7 +355,8 @@ impl Warehouse {
     /// Points a table at another metadata file, as another engine's commit or a restore from a backup does.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when that file is gone or unreadable, [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when the table changed meanwhile, errors of the catalog.
+    /// [`ErrorKind::Corrupt`] when that file is gone or unreadable, [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when the
+    /// table changed meanwhile, errors of the catalog.
     pub async fn repoint(&self, table: &str, metadata_location: &str) -> Result<()> {
         let name = self.name(table);
         let missing = || Error::new(ErrorKind::NotFound, format!("no table `{table}` in `{}`", self.location()));
