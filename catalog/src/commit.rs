@@ -69,7 +69,7 @@ impl Warehouse {
     }
 
     /// A random positive id that the table does not have.
-    fn new_snapshot_id(&self, base: &LoadedTable) -> i64 {
+    pub(crate) fn new_snapshot_id(&self, base: &LoadedTable) -> i64 {
         loop {
             let (high, low) = self.0.ids.next().as_u64_pair();
             let id = ((high ^ low) & (i64::MAX as u64)) as i64;
@@ -169,6 +169,7 @@ impl Warehouse {
             pointer: Pointer::to(&produced.metadata_location),
             store: base.store.clone(),
             refs: Arc::new(refs),
+            decider: base.decider,
         };
         // A service with version tokens must be asked for the new one, so only token-less pointers are remembered.
         if base.pointer.version_token.is_none() {

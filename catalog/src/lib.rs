@@ -11,7 +11,8 @@
 //!
 //! * [`intent`]: what a committer wants, and how it ends. [`resolve`]: the pure decision. [`commit`]: the loop around it.
 //! * `produce`: the snapshot producer; [`summary`], [`manifest_merge`] and [`retention`] are its pure parts.
-//! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits.
+//! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits;
+//!   [`adopt`]: how a person says where it stands. `metadata`: metadata files and their clock.
 //! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
 //! * [`table`] and [`warehouse`]: reading and creating tables. [`stage`]: what is being uploaded.
 //! * [`batch`]: what several tables get by one decision, written ahead.
@@ -22,6 +23,7 @@
 //! [`Checkpoint::advance`](icefold_core::Checkpoint::advance), T1 by unique paths and `resolve`, T2 by write-before-swap,
 //! T3 by immutability, C2 and D1 by data sequence numbers.
 
+pub mod adopt;
 mod amend;
 pub mod batch;
 pub mod checkpoint;
@@ -33,6 +35,7 @@ pub mod intent;
 pub mod keys;
 pub mod lineage;
 pub mod manifest_merge;
+mod metadata;
 pub mod pointer;
 mod produce;
 pub mod resolve;
@@ -46,6 +49,7 @@ pub mod upstream;
 pub mod verify;
 pub mod warehouse;
 
+pub use adopt::Candidate;
 pub use batch::{Batch, BatchFile};
 pub use checkpoint::Progress;
 pub use evolve::{SchemaChange, WantedColumn};

@@ -1,6 +1,7 @@
 //! Protocols broken on purpose. A simulation that does not notice them proves nothing.
 
 use icefold_catalog::intent::Intent;
+use icefold_catalog::lineage::{Decider, Standing, decide};
 use icefold_catalog::resolve::{Base, Decision, Resolver, resolve};
 use icefold_core::{Checkpoint, ShardPosition};
 use icefold_writer::Forgets;
@@ -16,17 +17,20 @@ pub enum Mutation {
     BlindPointerSwap,
     /// A compaction does not check that the files it replaces are still live.
     SkipLivenessCheck,
+    /// A table whose history names no checkpoint, or does not prove it, is taken for an empty one.
+    StartFromZero,
     /// A writer that is started again has lost a part of its state.
     Forget(Forgets),
 }
 
 impl Mutation {
     /// Mutations of the protocol, with their names.
-    pub const PROTOCOL: [(&'static str, Mutation); 4] = [
+    pub const PROTOCOL: [(&'static str, Mutation); 5] = [
         ("skip-ancestry-look-up", Mutation::SkipAncestryLookUp),
         ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
         ("blind-pointer-swap", Mutation::BlindPointerSwap),
         ("skip-liveness-check", Mutation::SkipLivenessCheck),
+        ("start-from-zero", Mutation::StartFromZero),
     ];
     /// Mutations that the simulation of the whole writer notices, with their names.
     pub const INGEST: [(&'static str, Mutation); 5] = [
@@ -52,7 +56,18 @@ impl Mutation {
                 Decision::Replan { .. } => Ok(Decision::Apply { remove: still_live(intent, base), checkpoint: None }),
                 other => Ok(other),
             },
-            Some(Mutation::BlindPointerSwap | Mutation::Forget(_)) | None => resolve,
+            Some(Mutation::BlindPointerSwap | Mutation::StartFromZero | Mutation::Forget(_)) | None => resolve,
+        }
+    }
+
+    /// Returns how it is decided where a table stands under this mutation.
+    pub fn decider(mutation: Option<Mutation>) -> Decider {
+        match mutation {
+            Some(Mutation::StartFromZero) => |facts| match decide(facts) {
+                Standing::Halt(_) => Standing::Fresh,
+                other => other,
+            },
+            _ => decide,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::faults::{Rates, turns};
 use super::lake::Lake;
 use super::mutation::Mutation;
 use super::oracle::{Oracle, Violation};
+use super::strangers;
 use super::writer::{self, End, TABLES};
 
 /// Records per shard.
@@ -52,6 +53,8 @@ struct World {
     /// A history shorter than the lookup of a lost reply may need.
     is_forgetful: bool,
     writers: u64,
+    /// How often another engine works on the tables.
+    visits: u32,
 }
 
 impl World {
@@ -72,14 +75,21 @@ impl World {
         // A history shorter than the lookup of a lost reply may need is allowed: it fences, and loses nothing.
         settings.retention.newest_snapshots = if rng.random_bool(0.2) { 3 } else { 100 };
         settings.retention.hourly_for_hours = 1;
-        let is_forgetful = settings.retention.newest_snapshots < 10;
         let writers = rng.random_range(1..=3);
-        World { lake: Lake::new(seed, mutation, rates, settings), is_forgetful, writers }
+        let visits = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..5) };
+        // Others expire what a look for a lost reply may need, and so do the people who run the tables.
+        let is_forgetful = settings.retention.newest_snapshots < 10 || visits > 0;
+        World { lake: Lake::new(seed, mutation, rates, settings), is_forgetful, writers, visits }
     }
 
     async fn run(self) -> Outcome {
         let writers = (0..self.writers).map(|process| self.writer(process));
-        let compacting = futures::future::join(self.compactor(self.writers), self.compactor(self.writers + 1));
+        let compacting = futures::future::join4(
+            self.compactor(self.writers),
+            self.compactor(self.writers + 1),
+            self.amender(self.writers + 2),
+            self.stranger(self.writers + 3),
+        );
         let ends = {
             let writing = futures::future::join_all(writers);
             futures::pin_mut!(writing, compacting);
@@ -111,6 +121,14 @@ impl World {
                         lives.refused.push((table, commit_id));
                     }
                 }
+                Some(End::Halted) => {
+                    lives.restarts += 1;
+                    turns(rng.random_range(0..200)).await;
+                    for kind in TABLES {
+                        // Somebody else may be faster, or find nothing to do.
+                        let _ = strangers::adopt(&self.lake, kind, &mut rng).await;
+                    }
+                }
                 Some(End::Failed(_)) | None => lives.restarts += 1,
             }
             turns(rng.random_range(0..40)).await;
@@ -134,12 +152,40 @@ impl World {
         }
     }
 
+    /// Changes columns and properties now and then, for as long as the writers run.
+    async fn amender(&self, process: u64) {
+        for life in 0.. {
+            let (warehouse, faults) = self.lake.process(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
+            turns(rng.random_range(50..400)).await;
+            let kind = TABLES[rng.random_range(0..TABLES.len())];
+            tokio::select! {
+                biased;
+                _ = strangers::amend(&warehouse, kind, self.is_forgetful, &mut rng) => {}
+                () = faults.death() => {}
+            }
+        }
+    }
+
+    /// Another engine comes by a few times.
+    async fn stranger(&self, process: u64) {
+        let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40));
+        for visit in 0..self.visits {
+            turns(rng.random_range(50..600)).await;
+            let kind = TABLES[rng.random_range(0..TABLES.len())];
+            let (_, ids) = self.lake.calm(rng.random::<u64>() ^ u64::from(visit));
+            // What fails has done nothing.
+            let _ = strangers::work(&self.lake, kind, &mut rng, &*ids).await;
+        }
+        std::future::pending::<()>().await;
+    }
+
     async fn verdict(self, ends: Vec<Lives>) -> Outcome {
         let mut oracle = Oracle::default();
         let truth = self.lake.truth();
         let versions = self.lake.service.versions();
         for (name, location) in &versions {
-            if let Err(e) = oracle.check(&truth, name, location).await {
+            if let Err(e) = oracle.check(&truth, name, location, self.lake.acts.of(location).as_ref()).await {
                 oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("{location}: {e:?}") });
             }
         }

@@ -13,7 +13,7 @@ use iceberg::spec::{
 };
 use icefold_catalog::{CommitOutcome, Intent, LoadedTable, NewFile, Progress, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Counts, Delta, Error, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{Counts, Delta, Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -36,6 +36,8 @@ pub enum End {
         /// The intent that was refused.
         commit_id: String,
     },
+    /// A table cannot prove where it stands: somebody has to look.
+    Halted,
     /// An error: the process stops and is started again.
     Failed(String),
 }
@@ -60,6 +62,7 @@ fn definition(kind: TableKind) -> Result<TableDefinition> {
 pub async fn write(warehouse: &Warehouse, length: u64, rng: &mut SmallRng, ids: &dyn icefold_core::Ids) -> End {
     match write_all(warehouse, length, rng, ids).await {
         Ok(end) => end,
+        Err(e) if e.kind() == ErrorKind::Corrupt => End::Halted,
         Err(e) => End::Failed(format!("{e:?}")),
     }
 }
@@ -130,7 +133,7 @@ async fn commit_batch(
     }
 }
 
-fn describe(table: &LoadedTable, rows: &[String], ids: &dyn icefold_core::Ids) -> Result<DataFile> {
+pub(super) fn describe(table: &LoadedTable, rows: &[String], ids: &dyn icefold_core::Ids) -> Result<DataFile> {
     DataFileBuilder::default()
         .content(DataContentType::Data)
         .file_path(table.new_data_path("day", &ids.next().to_string()))
@@ -143,7 +146,7 @@ fn describe(table: &LoadedTable, rows: &[String], ids: &dyn icefold_core::Ids) -
         .map_err(|e| Error::bug("a simulated file").because(e))
 }
 
-async fn upload(table: &LoadedTable, file: &DataFile, rows: &[String]) -> Result<()> {
+pub(super) async fn upload(table: &LoadedTable, file: &DataFile, rows: &[String]) -> Result<()> {
     table.store().write_new(file.file_path(), vec![rows.join("\n").into()]).await
 }
 
