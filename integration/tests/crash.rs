@@ -19,7 +19,8 @@ const COMMIT_BYTES: &str = "400000";
 /// Longest life of a process before it is killed, in milliseconds.
 const LONGEST_LIFE_MS: u64 = 450;
 /// Points of the writer at which it can be made to die (`ICEFOLD_FAIL_POINT`).
-const FAIL_POINTS: [&str; 5] = ["after-announce", "mid-upload", "after-upload", "between-tables", "after-commit"];
+const FAIL_POINTS: [&str; 6] =
+    ["after-announce", "mid-upload", "after-upload", "after-batch", "between-tables", "after-commit"];
 /// Exit code of a run that another writer fenced (docs/cli.md).
 const FENCED: i32 = 4;
 

@@ -1,11 +1,10 @@
 //! `icefold quarantine redrive`: quarantined events that pass now, into `events`, once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use futures::StreamExt;
 use icefold_catalog::{LiveFile, LoadedTable, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, ErrorKind, Result, ShardId};

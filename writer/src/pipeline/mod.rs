@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use icefold_catalog::{LoadedTable, Progress, SchemaChange, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{BatchId, Checkpoint, Error, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{BatchId, Error, Offset, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 

@@ -186,8 +186,9 @@ impl Publisher {
         let Some((leader, first)) = intents.next() else { return Ok(Vec::new()) };
         let led = self.commit(leader, first).await?;
         self.fail_points.pass(failpoint::BETWEEN_TABLES);
-        let mut following: FuturesUnordered<_> =
-            intents.map(|(table, intent)| async { (table, self.commit(table, intent).await) }).collect();
+        let this = &*self;
+        let commit = |(table, intent)| async move { (table, this.commit(table, intent).await) };
+        let mut following: FuturesUnordered<_> = intents.map(commit).collect();
         let mut done = BTreeMap::from([(leader, led)]);
         // Also after a failure the others are waited for: what is under way is not dropped.
         let mut failed = None;
