@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::batch::{self, Standing};
 use crate::checkpoint::Progress;
 use crate::intent::{Conflict, Fence, Intent, IntentKind, Role, RowFilter};
+use crate::summary;
 use crate::table::LiveFile;
 
 /// What `resolve` needs to know of the table.
@@ -69,7 +70,8 @@ pub fn needs_live_files(intent: &Intent) -> bool {
 /// Decides what happens to `intent` on `base`.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when an overwrite's filter cuts through a file.
+/// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) when an overwrite's filter cuts through a file, or a
+/// rewrite would lose or double rows.
 pub fn resolve(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
     if base.table_uuid != intent.table_uuid {
         let fence = Fence::OtherTable { expected: intent.table_uuid, found: base.table_uuid };
@@ -89,7 +91,8 @@ pub fn resolve(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
         return Ok(Decision::Replan { reason });
     }
     match &intent.kind {
-        IntentKind::Append | IntentKind::RowDelta | IntentKind::Rewrite { .. } => removal(intent, base),
+        IntentKind::Append | IntentKind::RowDelta => removal(intent, base),
+        IntentKind::Rewrite { .. } => keeping_rows(removal(intent, base)?, intent, base),
         IntentKind::Overwrite(filter) => apply(matching(filter, base.live)?, intent, base),
     }
 }
@@ -147,6 +150,22 @@ fn removal(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
         Some(path) => Ok(Decision::Replan { reason: format!("file `{path}` is no longer live") }),
         None => apply(remove, intent, base),
     }
+}
+
+/// A rewrite that lost a row, or doubled one, would stay unnoticed: its snapshot says that no row changed.
+fn keeping_rows(decision: Decision, intent: &Intent, base: &Base<'_>) -> Result<Decision> {
+    let Decision::Apply { remove, .. } = &decision else { return Ok(decision) };
+    let removed = base.live.iter().filter(|f| remove.iter().any(|path| path == f.file.file_path()));
+    let taken = summary::rows(removed.map(|f| &f.file));
+    let added = summary::rows(intent.add.iter().map(|f| &f.file));
+    // Rows that deletes had hidden are left out by a rewrite, and how many those were, only who reads them knows.
+    let deletes = base.live.iter().any(|f| f.file.content_type() != DataContentType::Data);
+    if added == taken || (deletes && added < taken) {
+        return Ok(decision);
+    }
+    Err(Error::invalid(format!(
+        "a rewrite takes out {taken} rows and puts in {added}, so it was not committed: plan it again"
+    )))
 }
 
 fn apply(remove: Vec<String>, intent: &Intent, base: &Base<'_>) -> Result<Decision> {

@@ -118,10 +118,31 @@ fn a_shard_that_moved_fences_though_the_others_stand() {
     assert_eq!(shard, ShardId::new("t"), "shard t was never read: it stands at start, not at f@0");
 }
 
+/// A rewrite of files into `files`, each of one row.
+fn rewriting(remove: &[&str], files: usize) -> Intent {
+    let file = |n| data_file(&format!("new-{n}"), 1, DataContentType::Data);
+    let add = (0..files).map(|n| NewFile { file: file(n), spec_id: 0, data_sequence_number: None });
+    Intent { add: add.collect(), ..intent(IntentKind::Rewrite { read_snapshot_id: 1 }, Delta::default(), remove) }
+}
+
+#[test]
+fn a_rewrite_that_would_lose_or_double_a_row_is_refused() {
+    let checkpoint = at(1);
+    let data = [live("a", 1, DataContentType::Data, 3), live("b", 1, DataContentType::Data, 3)];
+    let hidden = [data.to_vec(), vec![live("d", 1, DataContentType::PositionDeletes, 4)]].concat();
+    for (files, live, kept) in
+        [(2, &data[..], true), (1, &data, false), (3, &data, false), (1, &hidden, true), (3, &hidden, false)]
+    {
+        let decision = resolve(&rewriting(&["a", "b"], files), &base(&checkpoint, live));
+        assert_eq!(decision.is_ok(), kept, "2 rows into {files}: {decision:?}");
+    }
+    assert!(resolve(&rewriting(&[], 1), &base(&checkpoint, &[])).is_err(), "a row from nowhere");
+}
+
 #[test]
 fn t1_a_removal_of_a_file_that_is_gone_is_planned_again() {
     let files = [live("a", 1, DataContentType::Data, 3)];
-    let rewrite = |paths: &[&str]| intent(IntentKind::Rewrite { read_snapshot_id: 1 }, Delta::default(), paths);
+    let rewrite = |paths: &[&str]| rewriting(paths, 1);
     let checkpoint = at(1);
     assert_eq!(resolve(&rewrite(&["a"]), &base(&checkpoint, &files)).expect("decides"), apply(&["a"]));
     assert!(matches!(

@@ -18,11 +18,11 @@ use super::writer::{describe, upload};
 
 /// What a version of a table is that no writer made, by the place of its metadata file.
 #[derive(Debug, Default)]
-pub struct Acts(Mutex<BTreeMap<String, Act>>);
+pub(super) struct Acts(Mutex<BTreeMap<String, Act>>);
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
-pub struct Act {
+pub(super) struct Act {
     /// Rows that were deleted.
     pub(super) deleted: BTreeSet<String>,
     /// An older snapshot became the current one, or earlier metadata files were forgotten: a halt has a reason.
@@ -90,7 +90,8 @@ async fn apply(lake: &Lake, table: &LoadedTable, change: Change, rng: &mut Small
         Change::Delete => act.deleted = overwrite(table, &mut next, rng.random_range(0..3), rng, ids).await?,
         Change::Rewrite => act.deleted = overwrite(table, &mut next, 0, rng, ids).await?,
         Change::RollBack => {
-            let snapshots: Vec<i64> = table.metadata().snapshots().map(|s| s.snapshot_id()).collect();
+            let mut snapshots: Vec<i64> = table.metadata().snapshots().map(|s| s.snapshot_id()).collect();
+            snapshots.sort_unstable();
             make_current(
                 &mut next,
                 snapshots[rng.random_range(0..snapshots.len())],
@@ -117,7 +118,11 @@ async fn apply(lake: &Lake, table: &LoadedTable, change: Change, rng: &mut Small
 }
 
 fn json_of(table: &LoadedTable) -> Result<Value> {
-    serde_json::to_value(&**table.metadata()).map_err(|e| Error::bug("metadata has a JSON form").because(e))
+    let json = serde_json::to_value(&**table.metadata());
+    let mut json = json.map_err(|e| Error::bug("metadata has a JSON form").because(e))?;
+    // Their order would be another one in each run.
+    array(&mut json, "snapshots").sort_by_key(|s| s["sequence-number"].as_i64());
+    Ok(json)
 }
 
 fn array<'a>(metadata: &'a mut Value, key: &str) -> &'a mut Vec<Value> {
@@ -232,7 +237,9 @@ pub(super) async fn adopt(lake: &Lake, kind: TableKind, rng: &mut SmallRng) -> R
         rows.iter().all(|row| before.contains(row))
     };
     let found = warehouse.checkpoint_candidates(&table).await?;
-    let found: Vec<&Candidate> = found.iter().filter(|candidate| fits(candidate)).collect();
+    let mut found: Vec<&Candidate> = found.iter().filter(|candidate| fits(candidate)).collect();
+    // Objects are listed by times that are not the simulation's.
+    found.sort_by_key(|candidate| (std::cmp::Reverse(candidate.progress.totals.rows_in), &candidate.uri));
     let chosen = if rng.random_bool(0.7) { found.first() } else { found.last() };
     let Some(chosen) = chosen else {
         return Err(Error::new(ErrorKind::NotFound, "no checkpoint that fits is offered"));
