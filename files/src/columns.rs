@@ -11,7 +11,6 @@ use bytes::{Buf, Bytes};
 use icefold_catalog::Store;
 use icefold_catalog::store::explain;
 use icefold_core::{Error, ErrorKind, Result};
-use object_store::ObjectStoreExt;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -48,9 +47,9 @@ impl ParquetFile {
     pub async fn open(store: &Store, uri: &str, size: u64) -> Result<Self> {
         let mut wanted = FOOTER_GUESS_BYTES.min(size);
         loop {
-            let tail = fetch_range(store, uri, size - wanted..size).await?;
+            let tail = fetch(store, uri, &[size - wanted..size]).await?.concat();
             let mut reader = ParquetMetaDataReader::new();
-            match reader.try_parse_sized(&tail, size).and_then(|()| reader.finish()) {
+            match reader.try_parse_sized(&Bytes::from(tail), size).and_then(|()| reader.finish()) {
                 Ok(metadata) => {
                     let (store, uri) = (store.clone(), uri.to_owned());
                     return Ok(ParquetFile { store, uri, size, metadata: Arc::new(metadata) });
@@ -257,32 +256,21 @@ impl PositionedReader {
     }
 }
 
+/// Fetches parts of a file, and again what broke off. State is rebuilt from hundreds of files, and one answer that breaks off is
+/// not to cost all of them. There is no pause: the client of a store that asks for one has waited by itself.
 async fn fetch(store: &Store, uri: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-    again(async || {
-        let fetched = store.object_store().get_ranges(&store.object_path(uri)?, ranges).await;
-        fetched.map_err(|e| explain(e, "read", uri))
-    })
-    .await
-}
-
-async fn fetch_range(store: &Store, uri: &str, range: Range<u64>) -> Result<Bytes> {
-    again(async || {
-        let fetched = store.object_store().get_range(&store.object_path(uri)?, range.clone()).await;
-        fetched.map_err(|e| explain(e, "read", uri))
-    })
-    .await
-}
-
-/// Reads again what broke off. State is rebuilt from hundreds of files, and one answer that breaks off is not to cost all of
-/// them. There is no pause: the client of a store that asks for one has waited by itself.
-async fn again<T>(mut read: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     for _ in 1..MAX_READS {
-        match read().await {
+        match fetch_once(store, uri, ranges).await {
             Err(e) if e.kind() == ErrorKind::Transient => tokio::task::yield_now().await,
             answer => return answer,
         }
     }
-    read().await
+    fetch_once(store, uri, ranges).await
+}
+
+async fn fetch_once(store: &Store, uri: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+    let fetched = store.object_store().get_ranges(&store.object_path(uri)?, ranges).await;
+    fetched.map_err(|e| explain(e, "read", uri))
 }
 
 fn damaged(uri: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Clone, V: Weighed> Cache<K, V> {
     /// Those of `read`; the next who asks reads again.
     pub(super) async fn get(&self, key: K, read: impl Future<Output = Result<V>>) -> Result<Arc<V>> {
         let cell = self.cell(key.clone());
-        let value = cell.get_or_try_init(async || Ok(Arc::new(read.await?))).await?.clone();
+        let value = cell.get_or_try_init(|| async move { Ok(Arc::new(read.await?)) }).await?.clone();
         self.make_room(&key);
         Ok(value)
     }

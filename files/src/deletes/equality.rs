@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use iceberg::arrow::type_to_arrow_type;
 use iceberg::spec::{TableMetadata, Type};
 use icefold_catalog::{LiveFile, Store};
@@ -62,7 +63,7 @@ impl KeySet {
     /// `Corrupt` when a delete file is unreadable or lacks a key column; errors of the store.
     pub(super) async fn read(&self, store: &Store, scope: Scope) -> Result<Keys> {
         let files = self.by_scope.get(&scope).map_or(&[][..], Vec::as_slice);
-        let opening: Vec<_> = files.iter().map(|live| self.open(store, live)).collect();
+        let opening: Vec<BoxFuture<'_, _>> = files.iter().map(|live| self.open(store, live).boxed()).collect();
         let mut opened = stream::iter(opening).buffered(READ_AHEAD);
         let mut keys = Keys::default();
         while let Some((age, rows)) = opened.next().await.transpose()? {

@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 use arrow::buffer::BooleanBuffer;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataContentType, Snapshot, Struct, TableMetadata};
 use icefold_catalog::{LiveFile, LoadedTable, Store};
 use icefold_core::{Error, Result};
@@ -131,7 +132,8 @@ impl Deletes {
             data.data_sequence_number <= file.live.data_sequence_number
                 && file.only.as_ref().is_none_or(|only| *only == path)
         };
-        let reads: Vec<_> = in_scope.iter().filter(hits).map(|file| self.read_positions(file)).collect();
+        let reads: Vec<BoxFuture<'_, _>> =
+            in_scope.iter().filter(hits).map(|file| self.read_positions(file).boxed()).collect();
         let read: Vec<Arc<PositionDeletes>> = stream::iter(reads).buffered(READ_AHEAD).try_collect().await?;
         Ok(merged(read.iter().filter_map(|deletes| deletes.of(&path).cloned()).collect()))
     }

@@ -312,3 +312,18 @@ async fn deletes_are_not_applied_to_another_file_nor_without_their_keys() {
     assert_eq!(deletes.live(&first, &[2], &rows).expect_err("no key").kind(), ErrorKind::Bug);
     assert_eq!(deletes.live(&second, &[2], &rows).expect_err("another file").kind(), ErrorKind::Bug);
 }
+
+#[tokio::test]
+async fn reading_can_be_left_to_another_thread() {
+    fn sendable<T: Send>(future: T) -> T {
+        future
+    }
+    let mut table = Fixture::new(people());
+    table.data(at(1), numbered(0..3)).await;
+    table.delete_ids(at(2), &[Some(0)]).await;
+    let deletes = table.deletes().expect("deletes");
+    let deletes = sendable(deletes.of(&table.files[0])).await.expect("deletes");
+    let file = table.open(&table.files[0]).await;
+    let mut rows = LiveRows::new(&file, &deletes, &[1], file.row_groups()).expect("columns");
+    assert!(sendable(rows.next()).await.expect("reads").is_some());
+}
