@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, MAIN_BRANCH, TableMetadata, TableMetadataBuilder};
 use icefold_core::{Clock, Error, ErrorKind, Ids, Result, SystemIds};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::pointer::memory::MemoryPointers;
 use crate::pointer::sql::{SqlPointers, sqlite_file};
@@ -136,6 +137,11 @@ impl Warehouse {
         &self.0.settings
     }
 
+    /// Returns where new names come from.
+    pub fn ids(&self) -> Arc<dyn Ids> {
+        self.0.ids.clone()
+    }
+
     /// Returns the clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
@@ -234,7 +240,8 @@ impl Warehouse {
     /// [`ErrorKind::InvalidInput`] for a definition that Iceberg refuses; errors of the store and the catalog.
     pub async fn create_table(&self, definition: &TableDefinition) -> Result<LoadedTable> {
         let name = self.name(&definition.name);
-        for _ in 0..self.0.settings.commit.max_attempts {
+        // One more look than attempts: the last one may have been the one that made it.
+        for _ in 0..=self.0.settings.commit.max_attempts {
             if let Some(pointer) = self.pointer(&name).await? {
                 let table = self.load_version(name, pointer).await?;
                 return self.check_home(&table).map(|()| table);
