@@ -25,7 +25,6 @@ use iceberg::spec::{DataContentType, DataFile};
 use icefold_catalog::{CommitOutcome, Intent, LiveFile, LoadedTable, Recount, Warehouse, keys, lineage};
 use icefold_core::tables::{QUARANTINE, TableKind};
 use icefold_core::{Checkpoint, Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
-use uuid::Uuid;
 
 use crate::chunk::Chunk;
 use crate::columns::{ParquetFile, extended, joined};
@@ -332,7 +331,7 @@ impl Redrive {
         let encoder = TableEncoder::for_table(kind, table.metadata(), self.settings.compression_level)?;
         let mut files = Vec::new();
         for (day, rows) in split_by_day(kind, rows)? {
-            let uri = table.new_data_path(&folder(kind, day), &Uuid::now_v7().to_string());
+            let uri = table.new_data_path(&folder(kind, day), &self.warehouse.ids().next().to_string());
             let EncodedFile { parts, file } = encoder.assemble(uri.clone(), day, vec![encoder.encode(vec![rows])?])?;
             Destination::upload(&self.warehouse, &uri, parts).await?;
             files.push(file);
