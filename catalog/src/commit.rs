@@ -37,12 +37,12 @@ impl Warehouse {
     /// same intent again to find out), otherwise nothing was committed. Errors that no retry mends come at once.
     pub async fn commit(&self, name: &str, intent: &Intent) -> Result<CommitOutcome> {
         let settings = &self.settings().commit;
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(settings.timeout_seconds);
+        let (started, timeout) = (tokio::time::Instant::now(), Duration::from_secs(settings.timeout_seconds));
         let mut last = None;
         let mut unknown = false;
         for attempt in 0..settings.max_attempts {
             self.pause(attempt).await;
-            if attempt > 0 && tokio::time::Instant::now() > deadline {
+            if attempt > 0 && started.elapsed() > timeout {
                 break;
             }
             match self.round(name, intent).await {
@@ -60,6 +60,10 @@ impl Warehouse {
     }
 
     /// Waits before an attempt. Half of the pause is fixed, half is by chance, so that two racing committers come apart.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one pause of commits and looks; the simulation's tokio has its own time"
+    )]
     pub(crate) async fn pause(&self, attempt: u32) {
         let pause = self.settings().commit.backoff(attempt);
         if !pause.is_zero() {
@@ -123,6 +127,7 @@ impl Warehouse {
         };
         let read = match intent.kind {
             IntentKind::Rewrite { read_snapshot_id } => Some(read_snapshot_id),
+            IntentKind::Overwrite { planned_on, .. } => planned_on,
             _ => intent.planned_on,
         };
         let read_sequence_number = read.and_then(|read| {

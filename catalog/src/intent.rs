@@ -42,8 +42,14 @@ pub enum IntentKind {
         /// The snapshot whose rows were rewritten.
         read_snapshot_id: i64,
     },
-    /// Everything that matches is replaced by the added files, whatever it is at the time of the commit.
-    Overwrite(RowFilter),
+    /// Everything that matches is replaced by the added files, if it is still what the work was planned on.
+    Overwrite {
+        /// What is replaced.
+        filter: RowFilter,
+        /// The snapshot that was read to plan it, `None` for a table that had none. Rows that match and came since, or left since,
+        /// were not considered.
+        planned_on: Option<i64>,
+    },
 }
 
 impl IntentKind {
@@ -53,7 +59,7 @@ impl IntentKind {
             IntentKind::Append => "append",
             IntentKind::RowDelta => "row-delta",
             IntentKind::Rewrite { .. } => "rewrite",
-            IntentKind::Overwrite(_) => "overwrite",
+            IntentKind::Overwrite { .. } => "overwrite",
         }
     }
 }
@@ -234,11 +240,17 @@ impl Intent {
         Intent { add, remove, ..Intent::empty(uuid, kind, Delta::default()) }.identified()
     }
 
-    /// Replaces all that `filter` matches by `files`.
-    pub fn overwrite(table: &LoadedTable, filter: RowFilter, files: Vec<DataFile>) -> Self {
-        let add = files.into_iter().map(|f| NewFile::new(table, f)).collect();
-        Intent { add, ..Intent::empty(table.metadata().uuid(), IntentKind::Overwrite(filter), Delta::default()) }
-            .identified()
+    /// Replaces all that `filter` matches by `files`. `table` is what the work was planned on, `read` names the files whose rows
+    /// were looked at for it: they must be there still.
+    pub fn overwrite(table: &LoadedTable, filter: RowFilter, read: Vec<String>, files: Vec<DataFile>) -> Self {
+        let (uuid, planned_on) = (table.metadata().uuid(), table.metadata().current_snapshot_id());
+        let add: Vec<NewFile> = files.into_iter().map(|f| NewFile::new(table, f)).collect();
+        let kind = IntentKind::Overwrite { filter, planned_on };
+        // One that adds nothing is known by what it replaces.
+        let mut inputs = vec![format!("{kind:?}")];
+        inputs.extend(add.iter().map(|f| f.file.file_path().to_owned()));
+        let commit_id = CommitId::for_inputs(uuid, kind.as_str(), inputs.iter().map(String::as_str));
+        Intent { commit_id, add, requires: read, ..Intent::empty(uuid, kind, Delta::default()) }
     }
 
     /// The same, with files that were written under the partition spec `spec_id`.

@@ -23,6 +23,8 @@
 //! [`Checkpoint::advance`](icefold_core::Checkpoint::advance), T1 by unique paths and `resolve`, T2 by write-before-swap,
 //! T3 by immutability, C2 and D1 by data sequence numbers.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests meet the real world where it is their subject"))]
+
 pub mod adopt;
 mod amend;
 pub mod batch;

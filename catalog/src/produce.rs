@@ -323,7 +323,7 @@ fn accounts_for_rows(intent: &Intent) -> bool {
         IntentKind::Append => nothing_changes || !intent.delta.is_empty(),
         IntentKind::RowDelta => nothing_changes || intent.recount != Recount::default(),
         IntentKind::Rewrite { .. } => true,
-        IntentKind::Overwrite(_) => false,
+        IntentKind::Overwrite { .. } => false,
     }
 }
 

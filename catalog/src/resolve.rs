@@ -64,7 +64,7 @@ pub fn needs_live_files(intent: &Intent) -> bool {
     !intent.remove.is_empty()
         || !intent.conflicts.is_empty()
         || !intent.requires.is_empty()
-        || matches!(intent.kind, IntentKind::Overwrite(_))
+        || matches!(intent.kind, IntentKind::Overwrite { .. })
 }
 
 /// Decides what happens to `intent` on `base`.
@@ -93,7 +93,7 @@ pub fn resolve(intent: &Intent, base: &Base<'_>) -> Result<Decision> {
     match &intent.kind {
         IntentKind::Append | IntentKind::RowDelta => removal(intent, base),
         IntentKind::Rewrite { .. } => keeping_rows(removal(intent, base)?, intent, base),
-        IntentKind::Overwrite(filter) => apply(matching(filter, base.live)?, intent, base),
+        IntentKind::Overwrite { filter, planned_on } => overwrite(filter, *planned_on, intent, base),
     }
 }
 
@@ -166,6 +166,45 @@ fn keeping_rows(decision: Decision, intent: &Intent, base: &Base<'_>) -> Result<
     Err(Error::invalid(format!(
         "a rewrite takes out {taken} rows and puts in {added}, so it was not committed: plan it again"
     )))
+}
+
+/// Removes what the filter matches, if the rows there are those that the work was planned on: none came, none was deleted, and
+/// no file that was read is gone.
+fn overwrite(filter: &RowFilter, planned_on: Option<i64>, intent: &Intent, base: &Base<'_>) -> Result<Decision> {
+    let read = match (planned_on, base.read_sequence_number) {
+        (None, _) => 0,
+        (Some(_), Some(read)) => read,
+        (Some(id), None) => return Ok(Decision::Replan { reason: format!("snapshot `{id}` is no ancestor any more") }),
+    };
+    let matched = matching(filter, base.live)?;
+    // Sorted, so looking one up is cheap.
+    let is_matched = |f: &LiveFile| matched.binary_search_by(|path| path.as_str().cmp(f.file.file_path())).is_ok();
+    let came = |f: &&LiveFile| match f.file.content_type() {
+        _ if f.data_sequence_number <= read => false,
+        DataContentType::Data => is_matched(f),
+        DataContentType::PositionDeletes | DataContentType::EqualityDeletes => {
+            base.live.iter().any(|data| is_matched(data) && may_apply(f, data))
+        }
+    };
+    let live = |path: &String| base.live.iter().any(|f| f.file.file_path() == path);
+    if let Some(file) = base.live.iter().find(came) {
+        let reason = format!("file `{}` came after the overwrite was planned", file.file.file_path());
+        return Ok(Decision::Replan { reason });
+    }
+    match intent.requires.iter().find(|path| !live(path)) {
+        Some(path) => Ok(Decision::Replan { reason: format!("file `{path}` is no longer live") }),
+        None => apply(matched, intent, base),
+    }
+}
+
+/// Whether a delete file may hit rows of a data file, as far as its place tells. One without a partition hits everywhere if it
+/// deletes by equality.
+fn may_apply(delete: &LiveFile, data: &LiveFile) -> bool {
+    let same_partition = delete.spec_id == data.spec_id && delete.file.partition() == data.file.partition();
+    match delete.file.content_type() {
+        DataContentType::EqualityDeletes => same_partition || delete.file.partition().fields().is_empty(),
+        _ => delete.file.referenced_data_file().map_or(same_partition, |path| path == data.file.file_path()),
+    }
 }
 
 fn apply(remove: Vec<String>, intent: &Intent, base: &Base<'_>) -> Result<Decision> {

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use iceberg::TableCreation;
 use iceberg::spec::{FormatVersion, TableMetadataBuilder};
 use icefold_core::{Clock, Error, ErrorKind, Ids, Result, SystemIds};
+use tokio::time::Instant;
 
 use crate::lineage::{self, Decider};
 use crate::metadata;
@@ -262,7 +263,8 @@ impl Warehouse {
     /// that cannot be added; errors of the store and the catalog.
     pub async fn create_table(&self, definition: &TableDefinition) -> Result<LoadedTable> {
         let name = self.name(&definition.name);
-        for _ in 0..self.0.settings.commit.max_attempts {
+        // One more look than attempts: the last one may have been the one that made it.
+        for _ in 0..=self.0.settings.commit.max_attempts {
             if let Some(pointer) = self.pointer(&name).await? {
                 let table = self.load_version(name, pointer).await?;
                 self.check_home(&table)?;

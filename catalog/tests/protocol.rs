@@ -648,17 +648,42 @@ async fn c2_rewritten_rows_stay_older_than_a_racing_equality_delete() {
     assert!(matches!(again, CommitOutcome::AlreadyCommitted { .. }));
 }
 
+/// The rows of the first day.
+fn first_day() -> RowFilter {
+    RowFilter::Partition { spec_id: 0, partition: Struct::from_iter([Some(Literal::date(1))]) }
+}
+
 #[tokio::test]
 async fn an_overwrite_of_a_partition_replaces_just_that() {
     let world = world(|_| {});
     let table = events(&world).await;
     let (one, two) = (data_file(&table, "one", 1, 5).await, data_file(&table, "two", 2, 7).await);
+    let read = vec![one.file_path().to_owned()];
     let counts = Counts { rows_in: 12, accepted: 12, ..Counts::default() };
     let table = commit(&world, &Intent::append(&table, delta(0, 12), counts, vec![one, two])).await;
-    let filter = RowFilter::Partition { spec_id: 0, partition: Struct::from_iter([Some(Literal::date(1))]) };
-    let table = commit(&world, &Intent::overwrite(&table, filter, vec![data_file(&table, "new", 1, 6).await])).await;
+    let new = data_file(&table, "new", 1, 6).await;
+    let table = commit(&world, &Intent::overwrite(&table, first_day(), read, vec![new])).await;
     assert_eq!(rows(&table, None).await, 13);
     assert_eq!(table.snapshot(None).expect("s").expect("s").summary().operation, Operation::Overwrite);
+}
+
+#[tokio::test]
+async fn an_overwrite_never_removes_rows_that_came_after_it_was_planned() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let counts = |rows| Counts { rows_in: rows, accepted: rows, ..Counts::default() };
+    let one = data_file(&table, "one", 1, 5).await;
+    let planned_on = commit(&world, &Intent::append(&table, delta(0, 5), counts(5), vec![one])).await;
+    let overwrite = |table: &LoadedTable| Intent::overwrite(table, first_day(), vec![], vec![]);
+    let stale = overwrite(&planned_on);
+    let late = data_file(&planned_on, "late", 1, 3).await;
+    let table = commit(&world, &Intent::append(&planned_on, delta(5, 8), counts(3), vec![late])).await;
+    let outcome = world.warehouse.commit("events", &stale).await.expect("commit");
+    let CommitOutcome::Replan { reason } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("late"), "names what came: {reason}");
+    assert_eq!(rows(&world.warehouse.load("events").await.expect("load"), None).await, 8, "nothing is lost");
+    // Planned again, it is other work, though it adds as little as before.
+    assert_eq!(rows(&commit(&world, &overwrite(&table)).await, None).await, 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Data contracts by the real binary: put in force under a running ingest, refused when they would break somebody, tried on
 //! real events first.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

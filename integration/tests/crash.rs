@@ -1,6 +1,8 @@
 //! Crash tests of the real binary: killed with -9 at random moments and at named points, and two at once; what is in the
 //! tables in the end must be what an undisturbed run puts there, row by row and column by column.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;

@@ -14,6 +14,8 @@
 //!
 //! Nothing here writes.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests meet the real world where it is their subject"))]
+
 mod bounds;
 mod columns;
 mod deletes;

@@ -187,13 +187,88 @@ fn a_rewrite_of_a_snapshot_that_is_no_ancestor_is_planned_again() {
     assert!(matches!(resolve(&rewrite, &rolled_back).expect("decides"), Decision::Replan { .. }));
 }
 
+/// An overwrite that was planned on the snapshot with sequence number 5.
+fn overwrite(filter: RowFilter) -> Intent {
+    intent(IntentKind::Overwrite { filter, planned_on: Some(1) }, Delta::default(), &[])
+}
+
+/// The rows of day 1.
+fn day_one() -> RowFilter {
+    RowFilter::Range { field_id: 1, from: Some(Datum::long(10)), to: Some(Datum::long(20)) }
+}
+
+#[test]
+fn an_overwrite_is_planned_again_when_rows_that_it_matches_came_or_were_deleted_since() {
+    use DataContentType::{Data, EqualityDeletes, PositionDeletes};
+    let global = |mut file: LiveFile| {
+        file.file = DataFileBuilder::default()
+            .content(EqualityDeletes)
+            .file_path("d".to_owned())
+            .file_format(DataFileFormat::Parquet)
+            .partition(Struct::empty())
+            .record_count(1)
+            .file_size_in_bytes(1)
+            .partition_spec_id(7)
+            .build()
+            .expect("file");
+        file.spec_id = 7;
+        file
+    };
+    let cases = [
+        (live("new", 1, Data, 6), true, "rows came into the range"),
+        (live("new", 1, Data, 5), false, "rows that were there when it was planned"),
+        (live("new", 2, Data, 6), false, "rows came elsewhere"),
+        (live("d", 1, PositionDeletes, 6), true, "rows were deleted by position"),
+        (live("d", 1, PositionDeletes, 5), false, "rows had been deleted by position"),
+        (live("d", 2, PositionDeletes, 6), false, "rows were deleted by position elsewhere"),
+        (live("d", 1, EqualityDeletes, 6), true, "rows were deleted by equality: what replaces them would not be"),
+        (live("d", 1, EqualityDeletes, 5), false, "rows had been deleted by equality"),
+        (live("d", 2, EqualityDeletes, 6), false, "rows were deleted by equality elsewhere"),
+        (global(live("d", 1, EqualityDeletes, 6)), true, "rows were deleted by equality, everywhere"),
+    ];
+    for (other, replan, why) in cases {
+        let matches = other.data_sequence_number == 5 && other.file.content_type() == Data;
+        let files = [live("a", 1, Data, 3), live("z", 2, Data, 3), other];
+        let decision = resolve(&overwrite(day_one()), &base(&at(1), &files)).expect("decides");
+        let expected = if matches { apply(&["a", "new"]) } else { apply(&["a"]) };
+        match replan {
+            true => assert!(matches!(decision, Decision::Replan { .. }), "{why}: {decision:?}"),
+            false => assert_eq!(decision, expected, "{why}"),
+        }
+    }
+}
+
+#[test]
+fn an_overwrite_is_planned_again_when_a_file_that_it_read_is_gone() {
+    let files = [live("a", 1, DataContentType::Data, 3)];
+    for (read, replan) in [("a", false), ("gone", true)] {
+        let intent = Intent { requires: vec![read.to_owned()], ..overwrite(day_one()) };
+        let decision = resolve(&intent, &base(&at(1), &files)).expect("decides");
+        assert_eq!(matches!(decision, Decision::Replan { .. }), replan, "{read}: {decision:?}");
+    }
+}
+
+#[test]
+fn an_overwrite_is_planned_again_when_its_snapshot_is_no_ancestor_any_more() {
+    let (checkpoint, files) = (at(1), [live("a", 1, DataContentType::Data, 3)]);
+    let rolled_back = Base { read_sequence_number: None, ..base(&checkpoint, &files) };
+    let decision = resolve(&overwrite(day_one()), &rolled_back).expect("decides");
+    assert!(matches!(decision, Decision::Replan { .. }), "{decision:?}");
+    // One that was planned on an empty table knows that every row came later.
+    let on_nothing = intent(IntentKind::Overwrite { filter: day_one(), planned_on: None }, Delta::default(), &[]);
+    let decision = resolve(&on_nothing, &rolled_back).expect("decides");
+    assert!(matches!(decision, Decision::Replan { .. }), "{decision:?}");
+    let empty = Base { read_sequence_number: None, ..base(&checkpoint, &[]) };
+    assert_eq!(resolve(&on_nothing, &empty).expect("decides"), apply(&[]));
+}
+
 #[test]
 fn an_overwrite_takes_what_its_filter_covers_and_refuses_to_cut_a_file() {
     let files = [live("a", 1, DataContentType::Data, 3), live("b", 2, DataContentType::Data, 3)];
     let checkpoint = at(1);
     let range = |from: i64, to: i64| {
         let filter = RowFilter::Range { field_id: 1, from: Some(Datum::long(from)), to: Some(Datum::long(to)) };
-        resolve(&intent(IntentKind::Overwrite(filter), Delta::default(), &[]), &base(&checkpoint, &files))
+        resolve(&overwrite(filter), &base(&checkpoint, &files))
     };
     assert_eq!(range(10, 20).expect("decides"), apply(&["a"]));
     assert_eq!(range(0, 30).expect("decides"), apply(&["a", "b"]));
@@ -201,7 +276,7 @@ fn an_overwrite_takes_what_its_filter_covers_and_refuses_to_cut_a_file() {
     assert!(range(10, 25).expect_err("cuts b").to_string().contains('b'));
     let partition = Struct::from_iter([Some(Literal::int(2))]);
     let filter = RowFilter::Partition { spec_id: 0, partition };
-    let decision = resolve(&intent(IntentKind::Overwrite(filter), Delta::default(), &[]), &base(&checkpoint, &files));
+    let decision = resolve(&overwrite(filter), &base(&checkpoint, &files));
     assert_eq!(decision.expect("decides"), apply(&["b"]));
 }
 

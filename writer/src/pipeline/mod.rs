@@ -358,6 +358,10 @@ struct Run {
 }
 
 impl Run {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the look at a silent stream, a setting; the simulation's tokio has its own time"
+    )]
     async fn conduct(&mut self) -> Result<()> {
         let mut looked = tokio::time::Instant::now();
         loop {
@@ -472,6 +476,10 @@ impl Run {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the commit interval, a setting; the simulation's tokio has its own time"
+)]
 async fn sleep_until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,

@@ -221,7 +221,7 @@ pub(super) fn settings() -> Settings {
 
 /// Nothing but the end of the source closes a batch.
 pub(super) fn one_batch() -> Settings {
-    Settings { commit_bytes: 1 << 40, max_buffer_bytes: 1 << 40, row_group_bytes: 1 << 40, ..settings() }
+    Settings { commit_bytes: 1 << 40, max_buffer_bytes: 1 << 40, row_group_bytes: 1 << 30, ..settings() }
 }
 
 pub(super) async fn open(warehouse: &Warehouse, settings: Settings) -> Ingest {
