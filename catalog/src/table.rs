@@ -47,6 +47,20 @@ impl TableDefinition {
             properties: kind.properties(),
         })
     }
+
+    /// Refuses a table that never had a column which every row must have: such a column cannot be added.
+    pub(crate) fn check_made(&self, table: &LoadedTable) -> Result<()> {
+        let had = |name: &str| table.metadata().schemas_iter().any(|schema| schema.field_by_name(name).is_some());
+        match self.schema.as_struct().fields().iter().find(|field| field.required && !had(&field.name)) {
+            None => Ok(()),
+            Some(field) => Err(Error::invalid(format!(
+                "table `{}` was made by an earlier state of icefold: it has no column `{}`, which every row must have; tables \
+                 are not migrated before the first release: ingest into a new warehouse (`--warehouse`), or move this one away",
+                table.full_name(),
+                field.name
+            ))),
+        }
+    }
 }
 
 /// One version of a table. Cheap to clone.

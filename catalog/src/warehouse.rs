@@ -231,13 +231,15 @@ impl Warehouse {
     /// Creates a table, or loads it when one of that name exists.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a definition that Iceberg refuses; errors of the store and the catalog.
+    /// [`ErrorKind::InvalidInput`] for a definition that Iceberg refuses, and for a table of an earlier state, which lacks columns
+    /// that cannot be added; errors of the store and the catalog.
     pub async fn create_table(&self, definition: &TableDefinition) -> Result<LoadedTable> {
         let name = self.name(&definition.name);
         for _ in 0..self.0.settings.commit.max_attempts {
             if let Some(pointer) = self.pointer(&name).await? {
                 let table = self.load_version(name, pointer).await?;
-                return self.check_home(&table).map(|()| table);
+                self.check_home(&table)?;
+                return definition.check_made(&table).map(|()| table);
             }
             let location = self.write_first_metadata(&name, definition).await?;
             match self.0.pointers.create(&name, &location).await {

@@ -45,6 +45,26 @@ async fn events(world: &World) -> LoadedTable {
     world.warehouse.create_table(&definition).await.expect("create")
 }
 
+#[tokio::test]
+async fn a_table_of_an_earlier_state_is_refused_and_left_alone() {
+    let world = world(|_| {});
+    let now = TableDefinition::built_in(TableKind::RawEvents).expect("definition");
+    let fields = now.schema.as_struct().fields().iter().filter(|field| field.name != "stream_time").cloned();
+    let schema = iceberg::spec::Schema::builder().with_fields(fields).build().expect("schema");
+    let arrival = schema.field_by_name("arrival_time").expect("column").id;
+    let spec = iceberg::spec::UnboundPartitionSpec::builder();
+    let spec = spec.add_partition_field(arrival, "arrival_time_day", iceberg::spec::Transform::Day).expect("spec");
+    let earlier = TableDefinition { schema, partition_spec: spec.build(), ..now.clone() };
+    let made = world.warehouse.create_table(&earlier).await.expect("create");
+    let error = world.warehouse.create_table(&now).await.expect_err("earlier");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    for word in ["raw_events", "`stream_time`", "not migrated", "--warehouse"] {
+        assert!(error.message().contains(word), "{error}");
+    }
+    let table = world.warehouse.load("raw_events").await.expect("still there");
+    assert_eq!(table.metadata(), made.metadata());
+}
+
 fn delta(from: u64, to: u64) -> Delta {
     let mut delta = Delta::default();
     let offset = |p| if p == 0 { Offset::start() } else { Offset::new("f", p) };

@@ -208,6 +208,10 @@ pub(crate) struct IngestArguments {
     /// Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_interval: Option<u64>,
+    /// Where in the names of files their time stands, like %Y-%m-%d/%H [default: source.time_pattern, else files have the time
+    /// at which they were modified]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) time_pattern: Option<String>,
     /// Keep the run's metrics in this file, in the text format of Prometheus
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics_file: Option<PathBuf>,
@@ -219,7 +223,8 @@ impl IngestArguments {
         let bytes = self.commit_bytes.map(|n| ("writer.commit_bytes", n.to_string(), "--commit-bytes"));
         let seconds =
             self.commit_interval.map(|n| ("writer.commit_interval_seconds", n.to_string(), "--commit-interval"));
-        bytes.into_iter().chain(seconds).collect()
+        let pattern = self.time_pattern.clone().map(|pattern| ("source.time_pattern", pattern, "--time-pattern"));
+        bytes.into_iter().chain(seconds).chain(pattern).collect()
     }
 }
 

@@ -95,8 +95,8 @@ fn an_access_log_that_was_read_as_json_is_let_in_by_a_redrive() {
 
     let redrive = || place.icefold(&["quarantine", "redrive", "--format", "combined", "--json"]).exits(0).json();
     assert_eq!(redrive()["accepted"], 30);
-    let ids = "SELECT message_id, segment, source_offset, sub_offset, event_time, arrival_time, contract FROM events \
-               ORDER BY source_offset";
+    let ids = "SELECT message_id, segment, source_offset, sub_offset, stream_time, event_time, arrival_time, contract FROM \
+               events ORDER BY source_offset";
     let ids_in =
         |warehouse: &str| place.icefold(&["query", ids, "--format", "csv", "--warehouse", warehouse]).exits(0).stdout;
     assert_eq!(ids_in("icefold-data"), ids_in("right"), "as if it had been read rightly");
@@ -122,6 +122,62 @@ fn events_that_were_read_as_an_access_log_are_let_in_but_for_batches() {
     assert_eq!(place.count("SELECT count(*) FROM events WHERE message_id IN ('m1', 'm2')"), 2);
     assert_eq!(place.count("SELECT count(*) FROM quarantine"), 1, "the batch is one row of `raw_events`");
     place.icefold(&["verify"]).exits(0);
+}
+
+/// Three files in the order of their times by name, whose modification times go back by an hour each.
+fn files_copied_in_another_order(place: &Place) {
+    std::fs::create_dir(place.path("logs")).expect("folder");
+    for hour in 10..13 {
+        let name = format!("logs/web-20261122-{hour}.log");
+        place.write(&name, format!("10.0.0.1 - - [22/Nov/2026:{hour}:30:00 +0000] \"GET / HTTP/1.1\" 200 7\n"));
+        let file = std::fs::File::options().append(true).open(place.path(&name)).expect("opens");
+        let copied = std::time::Duration::from_secs(1_795_430_000 - 3_600 * hour);
+        file.set_modified(std::time::UNIX_EPOCH + copied).expect("set");
+    }
+}
+
+#[test]
+fn files_out_of_the_order_of_their_times_are_told_of_once_with_the_remedy() {
+    let place = Place::new();
+    files_copied_in_another_order(&place);
+    let ended = place.icefold(&["ingest", "logs", "--format", "combined"]).exits(0);
+    assert_eq!(ended.stderr.matches("files are not read in the order of their times").count(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("--time-pattern") && ended.stderr.contains("web-20261122-11.log"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(place.count("SELECT count(DISTINCT stream_time) FROM raw_events"), 1, "it does not go back");
+    assert_eq!(place.count("SELECT count(DISTINCT arrival_time) FROM raw_events"), 3);
+}
+
+#[test]
+fn a_time_pattern_reads_the_time_of_a_file_in_its_name() {
+    let place = Place::new();
+    files_copied_in_another_order(&place);
+    let mistaken = place.icefold(&["ingest", "logs", "--format", "combined", "--time-pattern", "%Y%m"]).exits(2).stderr;
+    assert!(mistaken.contains("does not say the day") && mistaken.contains("%Y-%m-%d/%H"), "{mistaken}");
+    assert!(!place.path("icefold-data").exists(), "nothing was created");
+    let ended = place.icefold(&["ingest", "logs", "--format", "combined", "--time-pattern", "%Y%m%d-%H"]).exits(0);
+    assert_eq!(ended.stderr, "");
+    let hours = "SELECT count(*) FROM events WHERE stream_time = date_trunc('hour', event_time)";
+    assert_eq!(place.count(hours), 3);
+}
+
+#[test]
+fn every_row_has_the_time_of_the_file_that_the_generator_has_written() {
+    let place = Place::new();
+    place.icefold(&["generate", EVENTS, "--out", "ev", "--files", "2"]).exits(0);
+    place.icefold(&["ingest", "ev"]).exits(0);
+    for table in ["raw_events", "events", "quarantine", "identities"] {
+        let times = format!(
+            "SELECT count(DISTINCT stream_time) FROM {table} WHERE CAST(stream_time AS DATE) = DATE '2026-01-15'"
+        );
+        assert_eq!(place.count(&times), 2, "{table}");
+        let later = format!("SELECT count(*) FROM {table} WHERE arrival_time > stream_time");
+        assert_eq!(place.count(&later), 0, "{table}");
+    }
+    assert_eq!(place.files("icefold-data/icefold/raw_events", ".parquet").len(), 1);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-/// Tells the time of a commit. No row of any table comes from it, only snapshot timestamps and back-off do.
+/// Tells the time of a commit, and when a pipe is read, which is the `stream_time` of its records. Nothing else in a row comes
+/// from it.
 pub trait Clock: Debug + Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> i64;

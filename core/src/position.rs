@@ -273,7 +273,11 @@ mod tests {
     fn a_checkpoint_survives_json() {
         let at = Checkpoint::default().advance(&{
             let mut d = Delta::default();
-            let to = ShardPosition { witness: "w".into(), stream_time_micros: Some(7), ..ShardPosition::at(Offset::new("f", 3)) };
+            let to = ShardPosition {
+                witness: "w".into(),
+                stream_time_micros: Some(7),
+                ..ShardPosition::at(Offset::new("f", 3))
+            };
             d.insert(ShardId::new("s"), Offset::start(), to).expect("forward");
             d
         });

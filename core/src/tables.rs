@@ -74,6 +74,10 @@ const fn opt(name: &'static str, kind: ColumnType, doc: &'static str) -> Column 
     Column { name, kind, required: false, doc }
 }
 
+/// What every table says of `stream_time`.
+const STREAM_TIME: &str = "Time of the stream: when the source handed the record over, never going back inside a shard; \
+                           partitions, windows and retention follow it";
+
 use ColumnType::{Binary, Boolean, Date, Double, Int, Long, String as Text, Timestamp};
 
 /// Columns of `raw_events`.
@@ -82,7 +86,8 @@ pub const RAW_EVENTS: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
-    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    req("stream_time", Timestamp, STREAM_TIME),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else stream_time"),
     opt("partition_key", Text, "Key that keeps the events of one device in one shard: anonymousId, else userId"),
     opt("anonymous_id", Text, "Device, for erasure; null when it cannot be read"),
     opt("user_id", Text, "Person, for erasure; null when unknown or unreadable"),
@@ -100,7 +105,7 @@ pub const EVENTS: &[Column] = &[
         Timestamp,
         "When it happened, corrected for the skew of the client's clock (timestamp + receivedAt - sentAt)",
     ),
-    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else stream_time"),
     opt("original_timestamp", Timestamp, "When it happened by the client's clock, uncorrected"),
     opt("sent_at", Timestamp, "When the client sent it, by the client's clock"),
     opt("anonymous_id", Text, "Device"),
@@ -149,6 +154,7 @@ pub const EVENTS: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
     // Enrichment; an event has all of these columns or, without the data that they come from, nulls.
     opt("browser_name", Text, "Browser, by uap-core rules over user_agent and the client hints"),
     opt("browser_version", Text, "Version of the browser"),
@@ -177,7 +183,7 @@ pub const EVENTS: &[Column] = &[
 ];
 
 /// How many of the first columns of `events` a decoder fills; those behind them are enrichment.
-pub const DECODED_EVENT_COLUMNS: usize = 45;
+pub const DECODED_EVENT_COLUMNS: usize = 46;
 
 /// Columns of `quarantine`.
 pub const QUARANTINE: &[Column] = &[
@@ -186,7 +192,7 @@ pub const QUARANTINE: &[Column] = &[
     opt("expected", Text, "What the contract asks for"),
     opt("found", Text, "What was found, cut to 256 bytes"),
     req("contract", Text, "Contract and version that it did not pass"),
-    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else stream_time"),
     opt("event_type", Text, "Segment call, when it can be read"),
     opt("event_name", Text, "Name of the tracked event, page or screen, when it can be read"),
     opt("message_id", Text, "Identity of the event, when it can be read"),
@@ -198,6 +204,7 @@ pub const QUARANTINE: &[Column] = &[
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
     opt("batch_envelope", Binary, "What surrounds the batch array of a record of several events; null otherwise"),
     req("payload", Binary, "The event exactly as received"),
 ];
@@ -211,12 +218,13 @@ pub const IDENTITIES: &[Column] = &[
     req("first_seen", Timestamp, "event_time of the first sighting that this row stands for"),
     req("last_seen", Timestamp, "event_time of the last sighting that this row stands for"),
     req("sightings", Long, "How many calls this row stands for"),
-    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else the time of the source"),
+    req("arrival_time", Timestamp, "When the event reached the collector: receivedAt, else stream_time"),
     req("message_id", Text, "Identity of the call"),
     req("shard", Text, "Part of the source that the record came from"),
     req("segment", Text, "File name or Kinesis sequence number that source_offset counts in"),
     req("source_offset", Long, "Where the record starts: byte in the uncompressed file, or sub-sequence number"),
     req("sub_offset", Int, "Index of the event inside its record, 0 for a record of one event"),
+    req("stream_time", Timestamp, STREAM_TIME),
 ];
 
 impl TableKind {
@@ -249,7 +257,7 @@ impl TableKind {
     /// Returns the timestamp column whose day partitions the table.
     pub fn partition_column(self) -> &'static str {
         match self {
-            TableKind::RawEvents | TableKind::Quarantine | TableKind::Identities => "arrival_time",
+            TableKind::RawEvents | TableKind::Quarantine | TableKind::Identities => "stream_time",
             TableKind::Events => "event_time",
         }
     }
@@ -373,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_decoder_fills_the_columns_before_those_of_enrichment() {
-        assert_eq!(EVENTS[DECODED_EVENT_COLUMNS - 1].name, "sub_offset");
+        assert_eq!(EVENTS[DECODED_EVENT_COLUMNS - 1].name, "stream_time");
         assert!(EVENTS[DECODED_EVENT_COLUMNS..].iter().all(|column| !column.required));
     }
 

@@ -87,12 +87,12 @@ TABLES = {
     for table in (
         Table(
             name="raw_events",
-            time="arrival_time",
+            time="stream_time",
             id="anonymous_id",
             group="shard",
             nullable="user_id",
             integers=("source_offset", "sub_offset"),
-            timestamps=("arrival_time",),
+            timestamps=("stream_time", "arrival_time"),
             binaries=("payload", "batch_envelope"),
             texts=(*POSITION, "partition_key", "anonymous_id", "user_id"),
             looked_up=("segment", "anonymous_id"),
@@ -108,7 +108,7 @@ TABLES = {
                 *("geo_asn", "session_event_number"),
             ),
             timestamps=(
-                *("event_time", "arrival_time", "original_timestamp", "sent_at"),
+                *("event_time", "stream_time", "arrival_time", "original_timestamp", "sent_at"),
                 *("session_start", "session_latest"),
             ),
             fractions=("geo_latitude", "geo_longitude"),
@@ -136,12 +136,12 @@ TABLES = {
         ),
         Table(
             name="quarantine",
-            time="arrival_time",
+            time="stream_time",
             id="message_id",
             group="reason",
             nullable="json_pointer",
             integers=("source_offset", "sub_offset"),
-            timestamps=("arrival_time",),
+            timestamps=("stream_time", "arrival_time"),
             binaries=("payload", "batch_envelope"),
             texts=(
                 *("reason", "json_pointer", "expected", "found", "contract", "event_type", "event_name"),
@@ -151,12 +151,12 @@ TABLES = {
         ),
         Table(
             name="identities",
-            time="arrival_time",
+            time="stream_time",
             id="message_id",
             group="kind",
             nullable=None,
             integers=("source_offset", "sub_offset", "binding_number", "sightings"),
-            timestamps=("arrival_time", "first_seen", "last_seen"),
+            timestamps=("stream_time", "arrival_time", "first_seen", "last_seen"),
             texts=("known_id", "user_id", "kind", "message_id", *POSITION),
             looked_up=("known_id", "user_id"),
         ),

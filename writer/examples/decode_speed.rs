@@ -80,7 +80,7 @@ fn chunk(random: &mut SmallRng, batch: Option<usize>) -> Chunk {
         segment: "2026-11-22T12.ndjson".into(),
         start: 0,
         bytes: bytes.into(),
-        source_time_micros: NOON_MICROS,
+        stream_time_micros: NOON_MICROS,
         oversized: None,
         from: Offset::start(),
         to: ShardPosition::at(Offset::new("2026-11-22T12.ndjson", end)),

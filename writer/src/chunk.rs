@@ -21,13 +21,14 @@ pub struct Chunk {
     pub start: u64,
     /// The records; each ends with a line break, but for the last one of a file without one.
     pub bytes: Bytes,
-    /// Arrival time, in microseconds since 1970, of records that do not tell their own.
-    pub source_time_micros: i64,
+    /// The `stream_time` of every record, in microseconds since 1970: `to` says the same, and no chunk of the shard before
+    /// said a later one. Records that do not tell when they arrived arrive then.
+    pub stream_time_micros: i64,
     /// Set when the chunk stands for one record that is too long to be held: `bytes` is then its beginning.
     pub oversized: Option<Oversized>,
     /// Position in the shard before the chunk.
     pub from: Offset,
-    /// Position in the shard after the chunk, with the source's witness.
+    /// Position in the shard after the chunk, with the source's witness and the time of the stream.
     pub to: ShardPosition,
 }
 

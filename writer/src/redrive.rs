@@ -17,7 +17,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
@@ -363,7 +365,7 @@ fn fenced(kind: TableKind, why: &str) -> Error {
 struct Quarantined<'a> {
     reason: &'a StringArray,
     contract: &'a StringArray,
-    arrival: &'a arrow::array::TimestampMicrosecondArray,
+    stream_time: &'a TimestampMicrosecondArray,
     shard: &'a StringArray,
     segment: &'a StringArray,
     source_offset: &'a arrow::array::Int64Array,
@@ -384,7 +386,7 @@ impl<'a> Quarantined<'a> {
         Ok(Quarantined {
             reason: text("reason")?,
             contract: text("contract")?,
-            arrival: column("arrival_time")?.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?,
+            stream_time: column("stream_time")?.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?,
             shard: text("shard")?,
             segment: text("segment")?,
             source_offset: column("source_offset")?.as_primitive_opt::<Int64Type>().ok_or_else(odd)?,
@@ -439,20 +441,22 @@ impl<'a> Quarantined<'a> {
             segment,
             start,
             bytes: Bytes::from(bytes),
-            source_time_micros: match self.reason.value(row) == Reason::ImplausibleReceivedAt.as_str() {
-                // It tells its arrival, and a file that grew for days is older than what was added last.
+            stream_time_micros: match self.reason.value(row) == Reason::ImplausibleReceivedAt.as_str() {
+                // It tells its arrival, and files may have been given older times than they have.
                 true => now_micros,
-                false => self.arrival.value(row),
+                false => self.stream_time.value(row),
             },
             oversized: None,
         }
     }
 
-    /// Gives an event that was decoded alone its index inside its record, and the person that it names.
+    /// Gives an event that was decoded alone its index inside its record, its time of the stream, and the person that it names.
     fn completed(&self, events: RecordBatch, row: usize) -> Result<RecordBatch> {
         let index = TableKind::Events.index_of("sub_offset");
         let mut columns = events.columns().to_vec();
         columns[index] = Arc::new(Int32Array::from(vec![self.sub_offset.value(row)]));
+        let time = TimestampMicrosecondArray::from(vec![self.stream_time.value(row)]).with_timezone("+00:00");
+        columns[TableKind::Events.index_of("stream_time")] = Arc::new(time);
         let users = columns[TableKind::Events.index_of("user_id")].clone();
         let says_so = (!users.is_null(0)).then_some("event");
         let rows = RecordBatch::try_new(events.schema(), columns)

@@ -11,6 +11,7 @@ const PAGE: &str = "docs/config.md";
 const ROOTS: &[(&str, &str, &str)] = &[
     ("", "catalog/src/settings.rs", "Settings"),
     ("writer", "writer/src/settings.rs", "Settings"),
+    ("source", "writer/src/source/settings.rs", "TimeSettings"),
     ("decode", "writer/src/decode/settings.rs", "DecodeSettings"),
     ("enrich", "writer/src/enrich/settings.rs", "EnrichSettings"),
 ];
@@ -28,7 +29,8 @@ given as `--set KEY=VALUE`. Unknown keys are refused, with the nearest known one
 and where each value comes from, secrets hidden. `ICEFOLD_LOG` filters the log (for example `icefold_catalog=debug`).
 
 Options of their own: `--warehouse` and `--catalog` set the keys of that name, `--cores` sets `writer.cores`,
-`ingest --commit-bytes` sets `writer.commit_bytes` and `ingest --commit-interval` sets `writer.commit_interval_seconds`.
+`ingest --commit-bytes` sets `writer.commit_bytes`, `ingest --commit-interval` sets `writer.commit_interval_seconds` and
+`ingest --time-pattern` sets `source.time_pattern`.
 
 ```toml
 warehouse = \"s3://bucket/lake\"

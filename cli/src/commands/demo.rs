@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use icefold_core::{Error, ErrorKind, Result};
 use icefold_writer::decode::InputFormat;
@@ -18,6 +19,8 @@ use crate::session::Session;
 /// 10,000 real lines of a public web server's access log of May 2015, published by Elastic in its `examples` repository
 /// under Apache-2.0.
 const REAL_LOG: &[u8] = include_bytes!("../../../integration/data/web-access-2015.log.gz");
+/// When its last line was written, since 1970: the file gets the time that it had on its server.
+const REAL_LOG_END: Duration = Duration::from_secs(1_432_155_959);
 /// The countries of the log's addresses; integration/data/README.md tells from which database, and whom to credit.
 pub(crate) const COUNTRIES: &[u8] = include_bytes!("../../../integration/data/web-access-2015-countries.mmdb");
 /// Where the demonstration lives unless told otherwise.
@@ -97,6 +100,8 @@ impl Sources {
         let file = log.join("web-access-2015.log.gz");
         if fs::metadata(&file).map_or(0, |metadata| metadata.len()) != REAL_LOG.len() as u64 {
             fs::write(&file, REAL_LOG).map_err(|e| refused(e, &file))?;
+            let log = fs::File::options().append(true).open(&file);
+            log.and_then(|log| log.set_modified(UNIX_EPOCH + REAL_LOG_END)).map_err(|e| refused(e, &file))?;
         }
         let plan = Plan { events, seed: SEED, duplicates: 0.01, malformed: 0.005, late: 0.01 };
         let folder = folder.join(format!("events-{events}"));

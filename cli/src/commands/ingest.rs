@@ -113,9 +113,14 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
         let with = OpenSource {
             store: bucket_store(session, name)?,
             position: position.as_ref(),
-            settings: SourceSettings { follow: request.follow, ..SourceSettings::default() },
+            floor_micros: None,
+            settings: SourceSettings {
+                follow: request.follow,
+                time_pattern: session.settings().source.time_pattern.clone(),
+                ..SourceSettings::default()
+            },
             stop: stop.clone(),
-            stdin_time_micros: warehouse.clock().now_ms() * 1_000,
+            clock: warehouse.clock().clone(),
         };
         ingest = ingest.source(open_source(name, with).await?);
     }

@@ -70,11 +70,10 @@ pub(crate) async fn run(session: &Session, arguments: &TryArguments, proposed: C
     let (mut now, mut then) = (Judge::new(session, &current)?, Judge::new(session, &proposed)?);
     let tables = query::open(session, &warehouse, BTreeMap::new()).await?;
     let seconds = arguments.last.as_secs();
-    // By the stream's own time: the newest arrival is "now", whenever the events were ingested. Events that could not be read
-    // may be filed under the time of their source, which can be much later, so it counts only where nothing was accepted.
+    // By the stream's own time: the newest is "now", whenever the events were ingested.
     let sql = format!(
-        "SELECT payload, batch_envelope, arrival_time FROM raw_events WHERE arrival_time >= COALESCE((SELECT \
-         max(arrival_time) FROM events), (SELECT max(arrival_time) FROM raw_events)) - INTERVAL '{seconds} seconds' LIMIT {}",
+        "SELECT payload, batch_envelope, stream_time FROM raw_events WHERE stream_time >= (SELECT max(stream_time) FROM \
+         raw_events) - INTERVAL '{seconds} seconds' LIMIT {}",
         arguments.limit
     );
     let mut count = 0;
@@ -96,7 +95,7 @@ fn chunk(rows: &RecordBatch) -> Result<Chunk> {
     let odd = || Error::bug("`raw_events` was read with other columns");
     let payloads = rows.column(0).as_binary_view_opt().ok_or_else(odd)?;
     let envelopes = rows.column(1).as_binary_view_opt().ok_or_else(odd)?;
-    let arrivals = rows.column(2).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?;
+    let times = rows.column(2).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?;
     let mut bytes = Vec::new();
     for row in 0..rows.num_rows() {
         let envelope = (!envelopes.is_null(row)).then(|| envelopes.value(row));
@@ -108,7 +107,7 @@ fn chunk(rows: &RecordBatch) -> Result<Chunk> {
         segment: "trial".into(),
         start: 0,
         bytes: Bytes::from(bytes),
-        source_time_micros: arrow::compute::max(arrivals).unwrap_or_default(),
+        stream_time_micros: arrow::compute::max(times).unwrap_or_default(),
         oversized: None,
         from,
         to,

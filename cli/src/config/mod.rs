@@ -19,6 +19,7 @@ use icefold_core::{Error, Result};
 use icefold_writer::FailPoints;
 use icefold_writer::decode::DecodeSettings;
 use icefold_writer::enrich::settings::EnrichSettings;
+use icefold_writer::source::TimeSettings;
 use serde_json::Value;
 
 use layers::Layers;
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) catalog: icefold_catalog::Settings,
     /// How the writer batches, deduplicates and encodes.
     pub(crate) writer: icefold_writer::Settings,
+    /// How sources tell the time.
+    pub(crate) source: TimeSettings,
     /// Limits of the decoder.
     pub(crate) decode: DecodeSettings,
     /// What events are enriched with.
@@ -94,6 +97,7 @@ pub(crate) fn load(
     let settings = settings(layers.values().clone())?;
     settings.catalog.validate()?;
     settings.writer.validate()?;
+    settings.source.validate()?;
     settings.decode.validate()?;
     settings.enrich.validate()?;
     Ok(Config { settings, layers })
@@ -115,6 +119,7 @@ fn defaults() -> Result<Value> {
     let mut tree = tree(&icefold_catalog::Settings::default())?;
     if let Value::Object(keys) = &mut tree {
         keys.insert("writer".to_owned(), self::tree(&icefold_writer::Settings::default())?);
+        keys.insert("source".to_owned(), self::tree(&TimeSettings::default())?);
         keys.insert("decode".to_owned(), self::tree(&DecodeSettings::default())?);
         keys.insert("enrich".to_owned(), self::tree(&EnrichSettings::default())?);
     }
@@ -127,11 +132,12 @@ fn tree(settings: &impl serde::Serialize) -> Result<Value> {
 
 fn settings(mut tree: Value) -> Result<Settings> {
     let mut section = |name| tree.as_object_mut().and_then(|keys| keys.remove(name)).unwrap_or_default();
-    let (writer, decode, enrich) = (section("writer"), section("decode"), section("enrich"));
+    let (writer, source, decode, enrich) = (section("writer"), section("source"), section("decode"), section("enrich"));
     let refused = |e: serde_json::Error| Error::invalid(format!("a setting is refused: {e}"));
     Ok(Settings {
         catalog: serde_json::from_value(tree).map_err(refused)?,
         writer: serde_json::from_value(writer).map_err(refused)?,
+        source: serde_json::from_value(source).map_err(refused)?,
         decode: serde_json::from_value(decode).map_err(refused)?,
         enrich: serde_json::from_value(enrich).map_err(refused)?,
     })

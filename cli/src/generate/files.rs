@@ -1,8 +1,9 @@
-//! Generated events in files whose names sort in the order of arrival, or on standard output.
+//! Generated events in files whose names and times are in the order of arrival, or on standard output.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use icefold_core::{Error, ErrorKind, Result};
 
@@ -101,7 +102,12 @@ fn write_file(
 ) -> io::Result<()> {
     let mut out = Encoder::new(File::create_new(path)?, compression)?;
     fill(generator, &mut out, lines, progress)?;
-    out.finish()
+    out.finish()?;
+    // As if the collector had written it: `stream_time` is then the same whenever and wherever events are generated.
+    File::options()
+        .append(true)
+        .open(path)?
+        .set_modified(UNIX_EPOCH + Duration::from_millis(generator.now_ms().unsigned_abs()))
 }
 
 fn fill<W: Write>(

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use icefold_core::ShardId;
+use icefold_core::timestamp::format_iso;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::event_columns::EventColumns;
@@ -15,6 +16,7 @@ use super::reason::Reason;
 use super::rows::{Origin, Readable, Rows};
 use super::scanner::Span;
 use super::segment::Input;
+use super::times::too_far_ahead;
 use super::violation::{Violation, excerpt};
 use crate::chunk::Chunk;
 use crate::enrich::ip::parse_ip;
@@ -50,7 +52,7 @@ fn line(chunk: &Chunk, input: &Input<'_>, text: &[u8], origin: Origin<'_>, rows:
             rows.accept(&origin, ACCESS_LOG_CONTRACT, &[], |columns| write(&line, &message_id, columns));
         }
         Err(violation) => {
-            let origin = Origin { arrival_micros: input.source_micros, ..origin };
+            let origin = Origin { arrival_micros: input.stream_micros, ..origin };
             rows.refuse(&origin, &violation, &Readable::default(), ACCESS_LOG_CONTRACT);
         }
     }
@@ -67,8 +69,12 @@ fn parse<'a>(payload: &'a [u8], input: &Input<'_>) -> Result<LogLine<'a>, Violat
     if text.contains('\0') {
         return Err(violation(Reason::NulCharacter, "a line without U+0000", excerpt(payload)));
     }
-    LogLine::parse(text)
-        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))
+    let line = LogLine::parse(text)
+        .map_err(|Mistake { expected, at }| violation(Reason::MalformedLogLine, expected, excerpt(&payload[at..])))?;
+    match too_far_ahead(line.time_micros, input.stream_micros) {
+        Some(expected) => Err(violation(Reason::ImplausibleReceivedAt, expected, format_iso(line.time_micros))),
+        None => Ok(line),
+    }
 }
 
 fn violation(reason: Reason, expected: impl Into<Cow<'static, str>>, found: String) -> Violation {

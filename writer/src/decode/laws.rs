@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use icefold_catalog::contracts::{ContractSet, Document};
 use icefold_core::contract::{BrokenReason, Contract, validate_value};
 use icefold_core::{Error, Offset, Result, ShardId, ShardPosition};
@@ -228,16 +228,16 @@ impl Told {
 
 /// Returns the chunk that holds `bytes` at `start`.
 fn chunk(bytes: &[u8], start: u64) -> Chunk {
-    let end = start + bytes.len() as u64;
+    let to = ShardPosition::at(Offset::new("segment", start + bytes.len() as u64));
     Chunk {
         shard: ShardId::new("shard"),
         segment: "segment".into(),
         start,
         bytes: bytes.to_vec().into(),
-        source_time_micros: ARRIVAL_MICROS,
+        stream_time_micros: ARRIVAL_MICROS,
         oversized: None,
         from: if start == 0 { Offset::start() } else { Offset::new("segment", start) },
-        to: ShardPosition::at(Offset::new("segment", end)),
+        to: ShardPosition { stream_time_micros: Some(ARRIVAL_MICROS), ..to },
     }
 }
 
@@ -263,6 +263,10 @@ pub fn check_rows(decoded: &DecodedChunk) {
     decided.sort_unstable();
     assert_eq!(decided, places(&decoded.raw), "W2: each raw row is an event or quarantined, once");
     assert_eq!(decoded.events.num_rows(), decoded.message_hashes.len(), "every event has its hash");
+    for rows in [&decoded.raw, &decoded.events, &decoded.quarantine] {
+        let times = column(rows, "stream_time").as_primitive::<TimestampMicrosecondType>();
+        assert!(times.iter().all(|time| time == decoded.to.stream_time_micros), "rows have the time of their chunk");
+    }
     let raw = rows_by_place(&decoded.raw);
     for (row, at) in places(&decoded.quarantine).into_iter().enumerate() {
         let both = [(&decoded.quarantine, row), (&decoded.raw, raw[&at])];

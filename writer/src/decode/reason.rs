@@ -72,7 +72,7 @@ reasons! {
     UnknownType = "unknown_type",
     /// A time is neither ISO 8601 with an offset nor milliseconds since 1970.
     InvalidTimestamp = "invalid_timestamp",
-    /// `receivedAt` lies too far after the time of the source.
+    /// `receivedAt`, or the time of a log line, lies too far after the time of the stream.
     ImplausibleReceivedAt = "implausible_received_at",
     /// The event's time lies too far from its arrival.
     ImplausibleTime = "implausible_time",

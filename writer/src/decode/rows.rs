@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use icefold_core::contract::PromotedColumn;
 use icefold_core::tables::{DECODED_EVENT_COLUMNS, TableKind};
@@ -68,12 +68,13 @@ impl Provenance {
         self.rows += 1;
     }
 
-    /// Returns shard, segment, source_offset, sub_offset.
-    fn finish(&mut self, chunk: &Chunk) -> Result<[ArrayRef; 4]> {
+    /// Returns shard, segment, source_offset, sub_offset, stream_time.
+    fn finish(&mut self, chunk: &Chunk) -> Result<[ArrayRef; 5]> {
         let rows = std::mem::take(&mut self.rows);
         let shard = constant(chunk.shard.as_str(), rows)?;
         let segment = constant(&chunk.segment, rows)?;
-        Ok([shard, segment, self.source_offset.finish(), self.sub_offset.finish()])
+        let times = TimestampMicrosecondArray::from_value(chunk.stream_time_micros, rows).with_timezone("+00:00");
+        Ok([shard, segment, self.source_offset.finish(), self.sub_offset.finish(), Arc::new(times)])
     }
 }
 

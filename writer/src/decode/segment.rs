@@ -39,7 +39,8 @@ pub(super) struct Input<'a> {
     pub(super) bytes: &'a [u8],
     /// Place of the first byte in its segment.
     pub(super) start: i64,
-    pub(super) source_micros: i64,
+    /// The `stream_time` of all records.
+    pub(super) stream_micros: i64,
     pub(super) settings: &'a DecodeSettings,
     /// Contract of what surrounds the body.
     pub(super) envelope: &'static str,
@@ -55,7 +56,7 @@ impl<'a> Input<'a> {
         envelope: &'static str,
         contracts: Option<&'a CompiledContracts>,
     ) -> Self {
-        Input { bytes: &chunk.bytes, start, source_micros: chunk.source_time_micros, settings, envelope, contracts }
+        Input { bytes: &chunk.bytes, start, stream_micros: chunk.stream_time_micros, settings, envelope, contracts }
     }
 
     fn scanner(&self, at: usize) -> Scanner<'a> {
@@ -253,7 +254,7 @@ fn finish(
             }
         }
     }
-    let (arrival, violation) = arrival(bytes, &event.fields, input.source_micros);
+    let (arrival, violation) = arrival(bytes, &event.fields, input.stream_micros);
     let accepted = match check(bytes, &event.fields, &arrival, violation, settings) {
         Ok(accepted) => accepted,
         Err(violation) => return refuse(input, place, event, &violation, rows),
@@ -283,7 +284,7 @@ fn refuse_unread(input: &Input<'_>, place: &Place<'_>, event: &mut Event, violat
 
 #[cold]
 fn refuse(input: &Input<'_>, place: &Place<'_>, event: &Event, violation: &Violation, rows: &mut Rows) {
-    let (arrival, _) = arrival(input.bytes, &event.fields, input.source_micros);
+    let (arrival, _) = arrival(input.bytes, &event.fields, input.stream_micros);
     let origin = place.origin(input, arrival.micros);
     rows.refuse(&origin, violation, &readable(input.bytes, &event.fields), input.envelope);
 }

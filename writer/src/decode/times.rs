@@ -10,7 +10,8 @@ use super::text::unescape;
 use super::violation::Violation;
 use icefold_core::timestamp::{EXPECTED, format_iso, parse_iso, parse_millis};
 
-/// How far `receivedAt` may lie after the time of the source: the collector's clock against the broker's.
+/// How far an arrival that an event tells (`receivedAt`, the time of a log line) may lie after the time of the stream: the
+/// clock of a collector or server against the broker's.
 pub const MAX_RECEIVED_AHEAD_SECONDS: i64 = 24 * 3_600;
 
 const MICROS: i64 = 1_000_000;
@@ -18,7 +19,7 @@ const MICROS: i64 = 1_000_000;
 /// When an event reached the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Arrival {
-    /// `receivedAt` if it is there and plausible, else the time of the source. Microseconds since 1970.
+    /// `receivedAt` if it is there and plausible, else the time of the stream. Microseconds since 1970.
     pub(super) micros: i64,
     /// `receivedAt` if it is there and plausible.
     received_at: Option<i64>,
@@ -33,20 +34,25 @@ pub(super) struct Times {
 }
 
 /// Finds out when an event arrived; with a violation if its `receivedAt` is no time or an implausible one.
-pub(super) fn arrival(bytes: &[u8], fields: &Fields, source_micros: i64) -> (Arrival, Option<Violation>) {
-    let by_source = Arrival { micros: source_micros, received_at: None };
+pub(super) fn arrival(bytes: &[u8], fields: &Fields, stream_micros: i64) -> (Arrival, Option<Violation>) {
+    let by_stream = Arrival { micros: stream_micros, received_at: None };
     let received_at = match read(bytes, fields, Field::ReceivedAt) {
-        Ok(None) => return (by_source, None),
+        Ok(None) => return (by_stream, None),
         Ok(Some(received_at)) => received_at,
-        Err(violation) => return (by_source, Some(violation)),
+        Err(violation) => return (by_stream, Some(violation)),
     };
-    let latest = source_micros.saturating_add(MAX_RECEIVED_AHEAD_SECONDS * MICROS);
-    if source_micros > 0 && received_at > latest {
-        let expected = format!("at most {}", format_iso(latest));
+    if let Some(expected) = too_far_ahead(received_at, stream_micros) {
         let reason = Reason::ImplausibleReceivedAt;
-        return (by_source, Some(Violation::of_field(bytes, fields, Field::ReceivedAt, reason, expected)));
+        return (by_stream, Some(Violation::of_field(bytes, fields, Field::ReceivedAt, reason, expected)));
     }
     (Arrival { micros: received_at, received_at: Some(received_at) }, None)
+}
+
+/// Says what is expected of a told arrival, if it lies too far after the time of the stream. A stream that stands at 1970 or
+/// before has none to compare with: so do archives that keep no times set their files.
+pub(super) fn too_far_ahead(told_micros: i64, stream_micros: i64) -> Option<String> {
+    let latest = stream_micros.saturating_add(MAX_RECEIVED_AHEAD_SECONDS * MICROS);
+    (stream_micros > 0 && told_micros > latest).then(|| format!("at most {}", format_iso(latest)))
 }
 
 /// Finds out when an event happened.
@@ -81,7 +87,7 @@ pub(super) fn times(
     Ok(Times { event, original: original.or(timestamp), sent_at })
 }
 
-/// Without an arrival time (a source that has none, and no `receivedAt`) there is nothing to compare with.
+/// Without an arrival (a stream that stands at 1970, and no `receivedAt`) there is nothing to compare with.
 fn check_plausible(
     bytes: &[u8],
     fields: &Fields,

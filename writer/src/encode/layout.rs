@@ -53,7 +53,8 @@ const TEXT_WITH_STATISTICS: &[&str] = &[
 ];
 
 /// Columns by which a reader looks for few rows: the minimum and maximum of every page are kept.
-const WITH_PAGE_STATISTICS: &[&str] = &["event_time", "arrival_time", "anonymous_id", "user_id", "source_offset"];
+const WITH_PAGE_STATISTICS: &[&str] =
+    &["event_time", "arrival_time", "stream_time", "anonymous_id", "user_id", "source_offset"];
 
 /// Returns the Parquet properties of files with these columns.
 ///

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_partition_is_named_as_iceberg_names_it() {
         assert_eq!(folder(TableKind::Events, 20_484), "event_time_day=2026-01-31");
-        assert_eq!(folder(TableKind::RawEvents, -1), "arrival_time_day=1969-12-31");
-        assert_eq!(folder(TableKind::RawEvents, i32::MAX), format!("arrival_time_day={}", i32::MAX));
+        assert_eq!(folder(TableKind::RawEvents, -1), "stream_time_day=1969-12-31");
+        assert_eq!(folder(TableKind::RawEvents, i32::MAX), format!("stream_time_day={}", i32::MAX));
     }
 }

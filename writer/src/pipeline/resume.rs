@@ -156,7 +156,10 @@ mod tests {
         let shard = ShardId::new("s");
         let at = |position| {
             let mut checkpoint = Checkpoint::default();
-            checkpoint.set(shard.clone(), ShardPosition { witness: "w".into(), ..ShardPosition::at(Offset::new("f", position)) });
+            checkpoint.set(
+                shard.clone(),
+                ShardPosition { witness: "w".into(), ..ShardPosition::at(Offset::new("f", position)) },
+            );
             checkpoint
         };
         let (ahead, behind) = (at(9), at(4));

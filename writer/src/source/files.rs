@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use icefold_core::timestamp::format_iso;
 use icefold_core::{Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -25,6 +26,8 @@ use super::lines::Piece;
 use super::listing::{FileEntry, Listing, Look};
 use super::records::{Pulled, Records, Resumed};
 use super::stored::{Refresh, StoredFile};
+use super::stream_time::StreamTime;
+use super::time_pattern::TimePattern;
 use super::witness::{Finished, Witness};
 use super::{Ending, Source, SourceSettings, refusal};
 use crate::chunk::Chunk;
@@ -52,6 +55,11 @@ pub struct FileSource {
     ending: Ending,
     /// Everything that was handed over.
     next: Offset,
+    time: StreamTime,
+    /// Where times stand in names, if they do.
+    pattern: Option<TimePattern>,
+    /// A file whose name has no time where the pattern wants one was told of.
+    nameless_told: bool,
     /// The file that is being read.
     current: Option<Current>,
     /// The name of the current file, or of the last one if there is none.
@@ -66,7 +74,8 @@ pub struct FileSource {
 struct Current {
     name: Arc<str>,
     entry: FileEntry,
-    source_time_micros: i64,
+    /// The time in its name.
+    named_micros: Option<i64>,
     records: Records<StoredFile>,
 }
 
@@ -78,7 +87,8 @@ enum AtEnd {
 }
 
 impl FileSource {
-    /// Opens the files of `root` in `store` at `position` (`None`: at the start). `stop` ends it when it turns true.
+    /// Opens the files of `root` in `store` at `position` (`None`: at the start). The time of the stream goes on from there, and
+    /// is never before `floor_micros`: the latest one of the shards that this one continues. `stop` ends it when it turns true.
     ///
     /// # Errors
     /// `InvalidInput` when there are no files (one pass), when what lies behind `position` has changed, or when a
@@ -87,6 +97,7 @@ impl FileSource {
         store: Arc<dyn ObjectStore>,
         root: FileRoot,
         position: Option<&ShardPosition>,
+        floor_micros: Option<i64>,
         settings: SourceSettings,
         stop: watch::Receiver<bool>,
     ) -> Result<FileSource> {
@@ -96,6 +107,9 @@ impl FileSource {
             shard: root.shard,
             store,
             listing,
+            time: StreamTime::after(position, floor_micros),
+            pattern: settings.time_pattern()?,
+            nameless_told: false,
             settings,
             ending: Ending::when(stop),
             next: Offset::start(),
@@ -142,8 +156,7 @@ impl FileSource {
         self.finished = witness.finished;
         self.reached = Some(name);
         let records = self.resume(&entry, position.next.position, witness.fingerprint, witness.open_line).await?;
-        let source_time_micros = witness.source_time_micros;
-        self.current = Some(Current { source_time_micros, ..Current::new(entry, records) });
+        self.begin(entry, records);
         Ok(())
     }
 
@@ -217,8 +230,20 @@ impl FileSource {
         let Some(entry) = self.queue.pop_front() else { return Ok(false) };
         self.reached = Some(entry.name.clone());
         let records = self.records_of(&entry);
-        self.current = Some(Current::new(entry, records));
+        self.begin(entry, records);
         Ok(true)
+    }
+
+    fn begin(&mut self, entry: FileEntry, records: Records<StoredFile>) {
+        let named_micros = self.pattern.as_ref().and_then(|pattern| pattern.find(&entry.name));
+        if self.pattern.is_some() && named_micros.is_none() && !std::mem::replace(&mut self.nameless_told, true) {
+            tracing::warn!(
+                shard = %self.shard,
+                file = %entry.name,
+                "the time pattern finds no time in the name of a file: it and others like it have their modification time"
+            );
+        }
+        self.current = Some(Current { name: entry.name.clone(), entry, named_micros, records });
     }
 
     /// Looks for files after the one that was reached; from time to time also at what lies behind.
@@ -343,7 +368,22 @@ impl FileSource {
         let Some(current) = &mut self.current else {
             return Err(Error::bug("a piece came from no file"));
         };
-        let (segment, time) = (current.name.clone(), current.source_time_micros);
+        // As it was last seen: a file may grow for weeks.
+        let modified_micros = current.records.content.stored.modified_micros();
+        let (segment, source_micros) = (current.name.clone(), current.named_micros.unwrap_or(modified_micros));
+        if let Some(reached) = self.time.falls_back_first(source_micros) {
+            tracing::warn!(
+                shard = %self.shard,
+                file = %segment,
+                file_time = format_iso(source_micros),
+                stream_time = format_iso(reached),
+                "files are not read in the order of their times: events of the older ones count as arriving at `stream_time`; \
+                 deduplication and sessions go on, but `stream_time` and the partitions of `raw_events` do not tell when these \
+                 events really arrived; give files names that sort by time, and if copying has changed their times, say with \
+                 --time-pattern where in their names the time stands"
+            );
+        }
+        let time = self.time.advance(source_micros);
         super::chunk_of(piece, &self.shard, segment, time, self.finished, &mut self.next)
     }
 }
@@ -360,11 +400,5 @@ impl Source for FileSource {
         let outcome = super::unless_stopped(stop, self.advance()).await;
         self.ending.note(&outcome);
         outcome
-    }
-}
-
-impl Current {
-    fn new(entry: FileEntry, records: Records<StoredFile>) -> Self {
-        Current { name: entry.name.clone(), source_time_micros: entry.modified_micros, entry, records }
     }
 }

@@ -21,6 +21,8 @@
 //! | `records` | content and lines together: the next piece |
 //! | `witness` | what the source remembers of what it has read, to refuse what changed |
 //! | `prefix` | length and fingerprint of what was read of one file |
+//! | [`stream_time`] | `stream_time`: how source times become a time that never goes back |
+//! | [`time_pattern`] | times in the names of files |
 //! | `refusal` | the errors |
 //!
 //! Offsets count uncompressed bytes, so that a file may be read in chunks of any size and a restart in the middle of
@@ -29,6 +31,8 @@
 pub mod files;
 pub mod name;
 pub mod stream;
+pub mod stream_time;
+pub mod time_pattern;
 
 mod content;
 mod decoder;
@@ -57,8 +61,10 @@ use crate::chunk::Chunk;
 
 pub use files::{FileRoot, FileSource};
 pub use name::{OpenSource, SourceName, open_source};
-pub use settings::SourceSettings;
+pub use settings::{SourceSettings, TimeSettings};
 pub use stream::StreamSource;
+pub use stream_time::StreamTime;
+pub use time_pattern::TimePattern;
 
 /// Hands over the records of one shard in order. The writer calls it from one task, through a bounded channel.
 ///
@@ -67,6 +73,9 @@ pub use stream::StreamSource;
 ///   opened at. `to.next` is greater than `from`: every chunk makes progress.
 /// - A chunk holds whole records of one segment. A record that is too long to be held comes alone, as
 ///   [`Oversized`](crate::chunk::Oversized).
+/// - All records of a chunk have one `stream_time`, which [`StreamTime`] makes of the time at which the source got them; it goes
+///   on from the position that the source was opened at, and `to` of each chunk states it. Where the source's own time changes,
+///   a chunk ends.
 /// - The same content gives the same record at the same offset, however it is cut into chunks and wherever the source
 ///   was opened.
 /// - Opened at a position, it continues there or fails; it never continues in content that is not the one it had read.
@@ -95,16 +104,17 @@ fn chunk_of(
     piece: Piece,
     shard: &ShardId,
     segment: Arc<str>,
-    source_time_micros: i64,
+    stream_time_micros: i64,
     finished: Finished,
     next: &mut Offset,
 ) -> Result<Chunk> {
     let Piece { start, bytes, oversized, open_line, length, fingerprint } = piece;
-    let witness = Witness { finished, fingerprint, source_time_micros, open_line };
+    let witness = Witness { finished, fingerprint, open_line };
     let behind = Offset::new(segment.clone(), length);
     let from = std::mem::replace(next, behind.clone());
-    let to = ShardPosition { witness: witness.encode()?, ..ShardPosition::at(behind) };
-    Ok(Chunk { shard: shard.clone(), segment, start, bytes, source_time_micros, oversized, from, to })
+    let stream_time = Some(stream_time_micros);
+    let to = ShardPosition { witness: witness.encode()?, stream_time_micros: stream_time, ..ShardPosition::at(behind) };
+    Ok(Chunk { shard: shard.clone(), segment, start, bytes, stream_time_micros, oversized, from, to })
 }
 
 /// How a source ends: when it is told to stop, and once.

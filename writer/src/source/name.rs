@@ -3,7 +3,7 @@
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
-use icefold_core::{Error, ErrorKind, Result, ShardId, ShardPosition};
+use icefold_core::{Clock, Error, ErrorKind, Result, ShardId, ShardPosition};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -39,12 +39,15 @@ pub struct OpenSource<'a> {
     pub store: Option<Arc<dyn ObjectStore>>,
     /// Where to continue; `None` reads from the start.
     pub position: Option<&'a ShardPosition>,
+    /// Before which the time of the stream does not begin, in microseconds since 1970: the latest one of the shards that this one
+    /// continues.
+    pub floor_micros: Option<i64>,
     /// How to read.
     pub settings: SourceSettings,
     /// Ends the source when it turns true.
     pub stop: watch::Receiver<bool>,
-    /// Arrival time of the records of standard input.
-    pub stdin_time_micros: i64,
+    /// Tells when standard input is read.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl SourceName {
@@ -139,8 +142,8 @@ pub async fn open_source(name: &SourceName, with: OpenSource<'_>) -> Result<Box<
     let (store, root): (Arc<dyn ObjectStore>, FileRoot) = match &name.place {
         Place::StandardInput => {
             let reader = Box::new(std::io::stdin());
-            let OpenSource { position, settings, stop, stdin_time_micros, .. } = with;
-            let source = StreamSource::open(reader, shard, stdin_time_micros, position, settings, stop).await?;
+            let OpenSource { position, floor_micros, settings, stop, clock, .. } = with;
+            let source = StreamSource::open(reader, shard, clock, position, floor_micros, settings, stop).await?;
             return Ok(Box::new(source));
         }
         Place::Local { path, folder } => {
@@ -153,7 +156,8 @@ pub async fn open_source(name: &SourceName, with: OpenSource<'_>) -> Result<Box<
             (store, FileRoot { shard, path: path.clone(), single_file })
         }
     };
-    Ok(Box::new(FileSource::open(store, root, with.position, with.settings, with.stop).await?))
+    let OpenSource { position, floor_micros, settings, stop, .. } = with;
+    Ok(Box::new(FileSource::open(store, root, position, floor_micros, settings, stop).await?))
 }
 
 /// Returns whether `path` is one object. An empty one is a marker that some tools make for a folder.

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use icefold_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::time_pattern::TimePattern;
 
 /// How many bytes of a record that is too long are kept.
 pub(super) const KEPT_OF_OVERSIZED_BYTES: usize = 1 << 20;
@@ -32,6 +35,27 @@ pub struct SourceSettings {
     pub polls_per_recheck: u32,
     /// How many files are remembered from one listing; what comes after is listed again. 65,536: some 20 MB.
     pub listing_limit: usize,
+    /// Where in the name of a file its time stands, see [`TimePattern`]. None by default: a file has its modification time.
+    pub time_pattern: Option<String>,
+}
+
+/// What a settings file can say about sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeSettings {
+    /// Where in the name of a file its time stands, for example `%Y-%m-%d/%H` or `%Y%m%d-%H%M`: UTC, found anywhere in the name
+    /// below the source. Not set: a file has its modification time.
+    pub time_pattern: Option<String>,
+}
+
+impl TimeSettings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](icefold_core::ErrorKind::InvalidInput), naming the value and the remedy.
+    pub fn validate(&self) -> Result<()> {
+        self.time_pattern.as_deref().map_or(Ok(()), |pattern| TimePattern::parse(pattern).map(drop))
+    }
 }
 
 impl Default for SourceSettings {
@@ -44,6 +68,7 @@ impl Default for SourceSettings {
             poll_interval: Duration::from_secs(2),
             polls_per_recheck: 300,
             listing_limit: 65_536,
+            time_pattern: None,
         }
     }
 }
@@ -67,7 +92,16 @@ impl SourceSettings {
         if self.poll_interval.is_zero() {
             return Err(Error::invalid("`poll_interval` is zero: give it at least a millisecond"));
         }
+        self.time_pattern()?;
         Ok(())
+    }
+
+    /// Returns the pattern of times in names.
+    ///
+    /// # Errors
+    /// As [`TimePattern::parse`].
+    pub(super) fn time_pattern(&self) -> Result<Option<TimePattern>> {
+        self.time_pattern.as_deref().map(TimePattern::parse).transpose()
     }
 }
 

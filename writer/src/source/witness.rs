@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 /// The form that this program writes. A change of the fields' meaning takes the next number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What lies behind a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,6 @@ pub(super) struct Witness {
     pub(super) finished: Finished,
     /// Fingerprint of what was read of the current file.
     pub(super) fingerprint: u128,
-    /// Arrival time of the records of the current file, as first seen.
-    pub(super) source_time_micros: i64,
     /// The last record was the end of the content and had no line break.
     pub(super) open_line: bool,
 }
@@ -62,7 +60,6 @@ struct Written {
     digest: String,
     newest: i64,
     prefix: String,
-    time: i64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     open: bool,
 }
@@ -84,7 +81,6 @@ impl Witness {
             digest: format!("{:032x}", self.finished.digest),
             newest: self.finished.newest_micros,
             prefix: format!("{:032x}", self.fingerprint),
-            time: self.source_time_micros,
             open: self.open_line,
         };
         serde_json::to_string(&written).map_err(|e| Error::bug("a witness could not be written").because(e))
@@ -93,7 +89,7 @@ impl Witness {
     /// Reads what [`Witness::encode`] wrote.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when a newer program wrote it, [`ErrorKind::Corrupt`] when it is not a witness.
+    /// [`ErrorKind::InvalidInput`] when a program that knows another form wrote it, [`ErrorKind::Corrupt`] when it is not a witness.
     pub(super) fn decode(text: &str) -> Result<Witness> {
         let unreadable = || Error::corrupt(format!("the witness of a source position cannot be read: `{text}`"));
         let version = serde_json::from_str::<VersionOnly>(text).map_err(|e| unreadable().because(e))?.v;
@@ -101,7 +97,7 @@ impl Witness {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!(
-                    "the source position was written in form {version}, this program knows form {VERSION}: use the program that wrote it or a newer one"
+                    "the source position was written in form {version}, this program knows form {VERSION}: use the program that wrote it"
                 ),
             ));
         }
@@ -110,7 +106,6 @@ impl Witness {
         Ok(Witness {
             finished: Finished { files: written.files, digest: hex(&written.digest)?, newest_micros: written.newest },
             fingerprint: hex(&written.prefix)?,
-            source_time_micros: written.time,
             open_line: written.open,
         })
     }
@@ -124,7 +119,7 @@ mod tests {
         let mut finished = Finished::default();
         finished.add("a", 1, -5);
         finished.add("b", u64::MAX, 7);
-        Witness { finished, fingerprint: 3, source_time_micros: 1_700_000_000_000_000, open_line: true }
+        Witness { finished, fingerprint: 3, open_line: true }
     }
 
     #[test]
@@ -135,10 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_of_a_newer_form_is_refused_and_garbage_is_corrupt() {
-        let newer = witness().encode().expect("json").replace("\"v\":1", "\"v\":2");
-        assert_eq!(Witness::decode(&newer).expect_err("newer").kind(), ErrorKind::InvalidInput);
-        for garbage in ["", "{}", "{\"v\":1}", "null"] {
+    fn a_witness_of_another_form_is_refused_and_garbage_is_corrupt() {
+        for other in ["\"v\":1", "\"v\":3"] {
+            let text = witness().encode().expect("json").replace("\"v\":2", other);
+            assert_eq!(Witness::decode(&text).expect_err(other).kind(), ErrorKind::InvalidInput);
+        }
+        for garbage in ["", "{}", "{\"v\":2}", "null"] {
             assert_eq!(Witness::decode(garbage).expect_err(garbage).kind(), ErrorKind::Corrupt, "{garbage}");
         }
     }

@@ -241,10 +241,10 @@ impl Source for LineSource {
             segment: SEGMENT.into(),
             start: start as u64,
             bytes: self.shard.text.as_bytes()[start..end].to_vec().into(),
-            source_time_micros: SOURCE_MS * 1_000,
+            stream_time_micros: SOURCE_MS * 1_000,
             oversized: None,
             from: std::mem::replace(&mut self.next, behind.clone()),
-            to: ShardPosition::at(behind),
+            to: ShardPosition { stream_time_micros: Some(SOURCE_MS * 1_000), ..ShardPosition::at(behind) },
         }))
     }
 }

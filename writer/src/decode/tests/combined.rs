@@ -130,6 +130,23 @@ fn a_malformed_line_costs_one_row() {
 }
 
 #[test]
+fn a_line_from_the_future_is_not_believed() {
+    let line = |time: &str| format!("::1 - - [{time}] \"GET / HTTP/1.1\" 200 0");
+    assert_eq!(read(line("23/Nov/2026:12:00:00 +0000")).events.num_rows(), 1, "a day ahead");
+    let late = read(line("23/Nov/2026:12:00:01 +0000"));
+    assert_values(
+        &late.quarantine,
+        &[
+            ("reason", Some("implausible_received_at")),
+            ("expected", Some("at most 2026-11-23T12:00:00Z")),
+            ("found", Some("2026-11-23T12:00:01Z")),
+            ("arrival_time", Some("2026-11-22T12:00:00Z")),
+            ("contract", Some("access-log/1")),
+        ],
+    );
+}
+
+#[test]
 fn all_lines_of_the_real_log_are_accounted_for() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../integration/data/web-access-2015.log.gz");
     let mut bytes = Vec::new();

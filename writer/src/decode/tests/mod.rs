@@ -29,10 +29,10 @@ pub(super) fn chunk(bytes: impl AsRef<[u8]>) -> Chunk {
         segment: "segment".into(),
         start: 0,
         bytes: bytes.into(),
-        source_time_micros: NOON,
+        stream_time_micros: NOON,
         oversized: None,
         from: Offset::start(),
-        to: ShardPosition::at(Offset::new("segment", end)),
+        to: ShardPosition { stream_time_micros: Some(NOON), ..ShardPosition::at(Offset::new("segment", end)) },
     }
 }
 

@@ -76,11 +76,32 @@ fn a_collector_from_the_future_is_not_believed() {
 }
 
 #[test]
-fn a_source_without_a_time_believes_the_events() {
+fn a_stream_that_stands_at_1970_believes_the_events() {
     let text = [event(&[]), event(&[("receivedAt", "\"2026-11-22T12:00:00Z\"")])].join("\n");
-    let chunk = Chunk { source_time_micros: 0, ..chunk(text) };
+    let chunk = Chunk { stream_time_micros: 0, ..chunk(text) };
     let decoded = decode(&chunk, &DecodeSettings::default(), InputFormat::Segment).expect("decodes");
     assert_eq!(decoded.events.num_rows(), 2);
     assert_eq!(micros(&decoded.events, "arrival_time", 0), 0);
     assert_eq!(micros(&decoded.events, "arrival_time", 1), NOON);
+}
+
+#[test]
+fn an_event_that_does_not_tell_when_it_arrived_arrives_when_the_stream_stands() {
+    let rows = decoded([event(&[("receivedAt", "\"2026-11-22T11:00:00Z\"")]), event(&[])].join("\n"));
+    for table in [&rows.raw, &rows.events] {
+        assert_eq!((micros(table, "arrival_time", 0), micros(table, "stream_time", 0)), (NOON - 3_600 * SECOND, NOON));
+        assert_eq!((micros(table, "arrival_time", 1), micros(table, "stream_time", 1)), (NOON, NOON));
+    }
+}
+
+#[test]
+fn what_is_plausible_moves_on_with_the_stream() {
+    let text = event(&[("timestamp", ""), ("receivedAt", "\"2026-12-20T12:00:00Z\"")]);
+    let weeks = 27 * 24 * 3_600 * SECOND;
+    for (ahead, events) in [(0, 0), (weeks - SECOND, 0), (weeks, 1)] {
+        let chunk = Chunk { stream_time_micros: NOON + ahead, ..chunk(&text) };
+        let decoded = decode(&chunk, &DecodeSettings::default(), InputFormat::Segment).expect("decodes");
+        assert_eq!(decoded.events.num_rows(), events, "{ahead}");
+        assert_eq!(micros(&decoded.raw, "stream_time", 0), NOON + ahead, "whatever the event claims");
+    }
 }

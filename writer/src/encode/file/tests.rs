@@ -12,13 +12,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::*;
 use crate::chunk::SHAPE;
 
-/// Rows of `quarantine` with the given arrival times; `source_offset` is the row's number.
-pub(crate) fn quarantine_rows(arrivals: &[i64]) -> RecordBatch {
+/// Rows of `quarantine` with the given times; `source_offset` is the row's number.
+pub(crate) fn quarantine_rows(times: &[i64]) -> RecordBatch {
     let schema = TableKind::Quarantine.arrow_schema().expect("schema");
-    let rows = arrivals.len();
+    let rows = times.len();
     let column = |field: &Field| -> ArrayRef {
         match (field.name().as_str(), field.data_type()) {
-            ("arrival_time", _) => Arc::new(timestamps(arrivals)),
+            ("arrival_time" | "stream_time", _) => Arc::new(timestamps(times)),
             ("source_offset", _) => Arc::new(PrimitiveArray::<Int64Type>::from_iter_values(0..rows as i64)),
             ("sub_offset", _) => Arc::new(PrimitiveArray::<Int32Type>::from_value(0, rows)),
             ("payload", _) => Arc::new(LargeBinaryArray::from_iter_values(std::iter::repeat_n(b"{broken", rows))),
@@ -60,15 +60,15 @@ fn row_groups_are_read_back_in_order() {
     let file = assemble(&[&pieces[..2], &pieces[2..]]);
     let rows = read(&file);
     let rows = concat_batches(rows[0].schema_ref(), &rows).expect("one schema");
-    let arrivals = rows.column_by_name("arrival_time").expect("column").to_data();
-    assert_eq!(arrivals.buffers()[0].typed_data::<i64>(), [1, 2, 3, 4, 5]);
+    let times = rows.column_by_name("stream_time").expect("column").to_data();
+    assert_eq!(times.buffers()[0].typed_data::<i64>(), [1, 2, 3, 4, 5]);
     assert_eq!(file.file.split_offsets().expect("offsets").len(), 2);
 }
 
 #[test]
 fn rows_that_tell_their_shape_come_together_whole_and_in_order() {
-    let with_shapes = |arrivals: &[i64], shapes: &[u32]| {
-        let rows = quarantine_rows(arrivals);
+    let with_shapes = |times: &[i64], shapes: &[u32]| {
+        let rows = quarantine_rows(times);
         let shape = Field::new(SHAPE, DataType::UInt32, false);
         let fields: Vec<_> = rows.schema().fields().iter().cloned().chain([Arc::new(shape)]).collect();
         let shapes: ArrayRef = Arc::new(UInt32Array::from(shapes.to_vec()));
@@ -78,7 +78,7 @@ fn rows_that_tell_their_shape_come_together_whole_and_in_order() {
     let file = assemble(&[&[with_shapes(&[10, 11, 12], &[7, 2, 7]), with_shapes(&[20, 21], &[2, 5])]]);
     let rows = read(&file).remove(0);
     let values = |column: &str| rows.column_by_name(column).expect("column").to_data().buffers()[0].clone();
-    assert_eq!(values("arrival_time").typed_data::<i64>(), [11, 20, 21, 10, 12]);
+    assert_eq!(values("stream_time").typed_data::<i64>(), [11, 20, 21, 10, 12]);
     assert_eq!(values("source_offset").typed_data::<i64>(), [1, 0, 1, 0, 2], "every column in the same order");
     assert_eq!(rows.num_columns(), TableKind::Quarantine.columns().len(), "the shape itself is not written");
     assert_eq!(file.file.record_count(), 5);
@@ -92,9 +92,9 @@ fn the_manifest_entry_tells_the_truth() {
     assert_eq!(entry.file_size_in_bytes(), file.parts.iter().map(|p| p.len() as u64).sum::<u64>());
     assert_eq!(entry.partition()[0].as_ref().and_then(|l| l.as_primitive_literal()), Some(PrimitiveLiteral::Int(5)));
     let id = |name| TableKind::Quarantine.index_of(name) as i32 + 1;
-    let arrival = id("arrival_time");
-    assert_eq!(entry.lower_bounds()[&arrival], Datum::timestamptz_micros(3));
-    assert_eq!(entry.upper_bounds()[&arrival], Datum::timestamptz_micros(9));
+    let time = id("stream_time");
+    assert_eq!(entry.lower_bounds()[&time], Datum::timestamptz_micros(3));
+    assert_eq!(entry.upper_bounds()[&time], Datum::timestamptz_micros(9));
     assert_eq!(entry.null_value_counts()[&id("json_pointer")], 3);
     assert_eq!(entry.null_value_counts()[&id("payload")], 0);
     assert!(entry.value_counts().values().all(|values| *values == 3));

@@ -135,7 +135,7 @@ impl Source for LineSource {
             segment: "f".into(),
             start: start as u64,
             bytes: Bytes::copy_from_slice(&rest.as_bytes()[..length]),
-            source_time_micros: 0,
+            stream_time_micros: 0,
             oversized: None,
             from,
             to,
@@ -182,6 +182,7 @@ fn rows(kind: TableKind, chunk: &Chunk, lines: &[(i64, &str)]) -> RecordBatch {
     };
     let column = |field: &Field| -> ArrayRef {
         match (field.name().as_str(), field.data_type()) {
+            ("stream_time", _) => micros(&|_| chunk.stream_time_micros),
             ("arrival_time", _) => micros(&|line| arrival(line) * 1_000_000),
             ("event_time", _) => micros(&|line| parse(line).map_or(0, |(_, _, day)| day * 86_400_000_000)),
             ("source_offset", _) => Arc::new(Int64Array::from_iter_values(lines.iter().map(|(offset, _)| *offset))),

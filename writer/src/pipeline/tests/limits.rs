@@ -53,7 +53,7 @@ async fn rows_go_to_the_partition_of_their_day() {
     let folders: Vec<&str> = events.keys().map(String::as_str).collect();
     assert_eq!(folders, ["event_time_day=1970-01-01", "event_time_day=1970-01-02", "event_time_day=1970-01-03"]);
     let raw = partitions(&warehouse, TableKind::RawEvents).await;
-    assert_eq!(raw, [("arrival_time_day=1970-01-01".to_owned(), 300)].into());
+    assert_eq!(raw, [("stream_time_day=1970-01-01".to_owned(), 300)].into());
 }
 
 #[tokio::test]

@@ -10,4 +10,5 @@ mod reading;
 mod refused;
 mod restart;
 mod stream;
+mod times;
 mod whole_content;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use icefold_core::ErrorKind;
+use icefold_core::{ErrorKind, SystemClock};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -13,7 +13,7 @@ use crate::source::{OpenSource, SourceName, open_source};
 
 fn with(store: Option<Arc<dyn ObjectStore>>) -> OpenSource<'static> {
     let stop = watch::channel(false).1;
-    OpenSource { store, position: None, settings: small(), stop, stdin_time_micros: 0 }
+    OpenSource { store, position: None, floor_micros: None, settings: small(), stop, clock: Arc::new(SystemClock) }
 }
 
 #[tokio::test]

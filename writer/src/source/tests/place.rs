@@ -99,13 +99,23 @@ impl Place {
 
     pub(super) async fn open_with(&self, at: Option<&ShardPosition>, settings: SourceSettings) -> Result<FileSource> {
         let root = FileRoot { shard: ShardId::new("file:///here"), path: self.root.clone(), single_file: false };
-        FileSource::open(self.store.clone(), root, at, settings, self.stop.subscribe()).await
+        FileSource::open(self.store.clone(), root, at, None, settings, self.stop.subscribe()).await
+    }
+
+    /// Opens where the time of the stream begins no earlier than at `floor_micros`.
+    pub(super) async fn open_above(
+        &self,
+        position: Option<&ShardPosition>,
+        floor_micros: Option<i64>,
+    ) -> Result<FileSource> {
+        let root = FileRoot { shard: ShardId::new("file:///here"), path: self.root.clone(), single_file: false };
+        FileSource::open(self.store.clone(), root, position, floor_micros, small(), self.stop.subscribe()).await
     }
 
     pub(super) async fn open_file(&self, name: &str, position: Option<&ShardPosition>) -> Result<FileSource> {
         let path = Path::parse(format!("{}/{name}", self.root)).unwrap();
         let root = FileRoot { shard: ShardId::new("file:///here/file"), path, single_file: true };
-        FileSource::open(self.store.clone(), root, position, small(), self.stop.subscribe()).await
+        FileSource::open(self.store.clone(), root, position, None, small(), self.stop.subscribe()).await
     }
 
     /// Reads everything from the start.

@@ -113,12 +113,12 @@ async fn a_file_of_a_foreign_form_is_refused_with_its_name_for_what_it_is() {
 }
 
 #[tokio::test]
-async fn arrival_time_is_the_modification_time_of_the_file() {
+async fn the_time_of_the_stream_is_the_modification_time_of_the_file() {
     let place = Place::on_disk();
     let mut file = std::fs::File::create(place.folder().join("a")).unwrap();
     file.write_all(b"1\n").unwrap();
     file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_micros(1_431_857_103_000_042)).unwrap();
-    assert_eq!(place.read().await[0].source_time_micros, 1_431_857_103_000_042);
+    assert_eq!(place.read().await[0].stream_time_micros, 1_431_857_103_000_042);
 }
 
 #[tokio::test]

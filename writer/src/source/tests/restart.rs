@@ -3,7 +3,6 @@
 use icefold_core::Offset;
 
 use super::place::{Place, gzip, numbered, position_after, rest, text, zstd};
-use crate::source::Source;
 
 #[tokio::test]
 async fn a_restart_after_any_chunk_hands_over_the_rest_with_the_same_positions() {
@@ -105,22 +104,6 @@ async fn a_line_break_alone_adds_no_record() {
         let again = rest(&mut place.open(Some(&position)).await.unwrap()).await;
         assert_eq!((text(&again).as_str(), &again[0].from), ("2\n", &position.next), "{added:?}");
     }
-}
-
-#[tokio::test]
-async fn arrival_time_is_kept_over_a_restart_although_the_file_was_written_since() {
-    let place = Place::on_disk();
-    place.put("a", numbered(20));
-    let age = |seconds| {
-        let file = std::fs::OpenOptions::new().append(true).open(place.folder().join("a")).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
-    };
-    age(1_000);
-    let chunk = place.open(None).await.unwrap().next().await.unwrap().unwrap();
-    place.append("a", "more\n");
-    age(2_000);
-    let again = rest(&mut place.open(Some(&chunk.to)).await.unwrap()).await;
-    assert!(again.iter().all(|chunk| chunk.source_time_micros == 1_000_000_000), "{again:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Standard input.
 
 use std::io::{Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use icefold_core::{Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{Clock, Error, ErrorKind, Offset, Result, ShardId, ShardPosition, SystemClock};
 use tokio::sync::watch;
 
 use super::place::{gzip, numbered, rest, small, text, until_error, zstd};
@@ -18,8 +20,38 @@ async fn open_reader(
     position: Option<&ShardPosition>,
     settings: SourceSettings,
 ) -> Result<StreamSource> {
-    let stop = watch::channel(false).1;
-    StreamSource::open(reader, ShardId::new("stdin/logs"), 42, position, settings, stop).await
+    open_at(reader, Arc::new(TestClock::at(42_999)), position, None, settings).await
+}
+
+async fn open_at(
+    reader: Box<dyn Read + Send>,
+    clock: Arc<dyn Clock>,
+    position: Option<&ShardPosition>,
+    floor_micros: Option<i64>,
+    settings: SourceSettings,
+) -> Result<StreamSource> {
+    let (shard, stop) = (ShardId::new("stdin/logs"), watch::channel(false).1);
+    StreamSource::open(reader, shard, clock, position, floor_micros, settings, stop).await
+}
+
+/// A clock that is set.
+#[derive(Debug)]
+struct TestClock(AtomicI64);
+
+impl TestClock {
+    fn at(ms: i64) -> Self {
+        TestClock(AtomicI64::new(ms))
+    }
+
+    fn set(&self, ms: i64) {
+        self.0.store(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 async fn read(content: impl Into<Vec<u8>>) -> Vec<Chunk> {
@@ -43,7 +75,8 @@ async fn a_stream_is_read_like_a_file() {
         assert_eq!(text(&chunks), content);
         assert_eq!(chunks[0].from, Offset::start());
         assert!(chunks.windows(2).all(|pair| pair[0].to.next == pair[1].from));
-        assert!(chunks.iter().all(|chunk| chunk.source_time_micros == 42 && chunk.shard.as_str() == "stdin/logs"));
+        assert!(chunks.iter().all(|chunk| chunk.stream_time_micros == 42_000_000), "whole seconds");
+        assert!(chunks.iter().all(|chunk| chunk.shard.as_str() == "stdin/logs"));
     }
     assert_eq!(read("").await.len(), 0);
 }
@@ -111,7 +144,10 @@ async fn a_stop_ends_a_stream_on_which_nothing_comes() {
     let (writer, reader) = std::sync::mpsc::channel();
     let (stop, stopped) = watch::channel(false);
     let reader = Box::new(Slow { reader, rest: b"" });
-    let mut source = StreamSource::open(reader, ShardId::new("stdin/x"), 0, None, small(), stopped).await.unwrap();
+    let mut source =
+        StreamSource::open(reader, ShardId::new("stdin/x"), Arc::new(SystemClock), None, None, small(), stopped)
+            .await
+            .unwrap();
     let (next, ()) = tokio::join!(source.next(), async {
         stop.send_replace(true);
     });
@@ -130,6 +166,70 @@ async fn a_stream_that_cannot_be_read_is_an_error() {
     let reader = Box::new(Cursor::new(b"1\n".to_vec()).chain(Broken));
     let (chunks, error) = until_error(&mut open_reader(reader, None, small()).await.unwrap()).await;
     assert_eq!((text(&chunks).as_str(), error.kind()), ("1\n", ErrorKind::Refused));
+}
+
+#[tokio::test]
+async fn a_pipe_that_goes_on_for_weeks_moves_on_with_the_clock() {
+    const DAY_MS: i64 = 86_400_000;
+    let (writer, reader) = std::sync::mpsc::channel::<&'static [u8]>();
+    let clock = Arc::new(TestClock::at(20_000 * DAY_MS));
+    let reader = Box::new(Slow { reader, rest: b"" });
+    let mut source = open_at(reader, clock.clone(), None, None, small()).await.unwrap();
+    let mut times = Vec::new();
+    for day in [0, 7, 30] {
+        clock.set((20_000 + day) * DAY_MS);
+        writer.send(b"line\n").unwrap();
+        let chunk = source.next().await.unwrap().unwrap();
+        assert_eq!(chunk.to.stream_time_micros, Some(chunk.stream_time_micros));
+        times.push(chunk.stream_time_micros / 1_000 / DAY_MS);
+    }
+    assert_eq!(times, [20_000, 20_007, 20_030]);
+    drop(writer);
+}
+
+/// Each read is a second later than the one before, whoever waits for it.
+struct Ticking {
+    reads: std::vec::IntoIter<&'static [u8]>,
+    clock: Arc<TestClock>,
+}
+
+impl Read for Ticking {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let Some(bytes) = self.reads.next() else { return Ok(0) };
+        self.clock.0.fetch_add(1_000, Ordering::SeqCst);
+        into[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_of_a_pipe_ends_where_the_time_of_reading_changes() {
+    for _ in 0..20 {
+        let clock = Arc::new(TestClock::at(0));
+        let reads = vec![&b"1\n2\n"[..], b"3\n4", b"-\n5\n", b"6"].into_iter();
+        let reader = Box::new(Ticking { reads, clock: clock.clone() });
+        let mut source = open_at(reader, clock, None, None, SourceSettings::default()).await.unwrap();
+        let chunks = rest(&mut source).await;
+        let told: Vec<_> = chunks.iter().map(|c| (c.stream_time_micros / 1_000_000, text(&[c.clone()]))).collect();
+        // A line that was read in two parts is there when its end is.
+        let expected = [(1, "1\n2\n"), (2, "3\n"), (3, "4-\n5\n"), (4, "6")];
+        assert_eq!(told, expected.map(|(second, text)| (second, text.to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_given_again_goes_on_at_the_time_that_it_had_reached() {
+    let all = read(numbered(20)).await;
+    let position = all[0].to.clone();
+    for (now_ms, floor_micros, expected) in
+        [(7_000, None, 42_000_000), (7_000, Some(50_000_000), 50_000_000), (90_000, None, 90_000_000)]
+    {
+        let (reader, clock) = (Box::new(Cursor::new(numbered(20))), Arc::new(TestClock::at(now_ms)));
+        let mut source = open_at(reader, clock, Some(&position), floor_micros, small()).await.unwrap();
+        let chunks = rest(&mut source).await;
+        assert_eq!(text(&chunks), text(&all[1..]));
+        assert!(chunks.iter().all(|chunk| chunk.stream_time_micros == expected), "{chunks:?}");
+    }
 }
 
 /// Gives what is sent to it, and waits where nothing is.
