@@ -45,11 +45,12 @@ pub struct Settings {
     pub concurrent_uploads: usize,
     /// For how many seconds storage or catalog may fail before the run stops. Reading stops meanwhile. Default 300.
     pub retry_seconds: u64,
-    /// Length of the hot window of deduplication in seconds of arrival time. Default 7200 (two hours).
+    /// Length of the hot window of deduplication in seconds of `stream_time`. Default 7200 (two hours).
     pub dedup_window_seconds: u64,
-    /// Most message ids that the hot window may hold. Default 16 million: at most 512 MB.
+    /// Most message ids that the hot windows of all sources of a process may hold. Default 16 million: at most 416 MB.
     pub dedup_max_ids: usize,
-    /// Most devices and earlier identities whose person may be remembered. Default 16 million: about 1.2 GB.
+    /// Most devices and earlier identities whose person a process may remember, over all its sources. Default 16 million:
+    /// about 1.3 GB.
     pub identity_max_devices: usize,
     /// How events are cut into sessions.
     pub sessions: SessionSettings,
@@ -108,16 +109,7 @@ impl Settings {
                 self.compression_level
             )));
         }
-        self.sessions.validate()?;
-        let open = self.sessions.open_seconds;
-        if open > self.dedup_window_seconds {
-            return Err(Error::invalid(format!(
-                "`sessions.open_seconds` = {open} is longer than `dedup_window_seconds` = {}, for which events are \
-                 remembered: set it to that or less",
-                self.dedup_window_seconds
-            )));
-        }
-        Ok(())
+        self.sessions.validate()
     }
 
     /// Returns the number of worker threads.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use icefold_core::tables::TableKind;
-use icefold_core::{Error, Result, ShardId};
+use icefold_core::{Error, Offset, Parent, Result, ShardId};
 
 use super::epoch::Epoch;
 use super::order::InOrder;
-use super::resume::{Continuity, Place, Standing, TABLES, index_of};
+use super::parents::Parents;
+use super::resume::{Continuity, Place, Standing, TABLES};
 use crate::chunk::DecodedChunk;
 use crate::enrich::Enriched;
 use crate::fold::{Folded, Folds, ForeignRow, Keys, StateSizes};
@@ -31,7 +32,7 @@ pub(super) struct Judged {
     pub(super) epoch: Arc<Epoch>,
     /// How many rows each table has already, in the order of [`TableKind::ALL`].
     pub(super) cuts: [Cut; TABLES],
-    /// What was decided about the events that the table `events` does not have yet.
+    /// What was decided about the events.
     pub(super) folded: Folded,
 }
 
@@ -50,15 +51,24 @@ pub(super) struct Judge {
     folds: Folds,
     continuity: Continuity,
     standings: BTreeMap<ShardId, Standing>,
+    parents: Parents,
+    /// Where shards stand that the run does not read, but others continue.
+    elsewhere: BTreeMap<ShardId, Offset>,
 }
 
 impl Judge {
-    pub(super) fn new(folds: Folds, standings: BTreeMap<ShardId, Standing>) -> Self {
+    /// `elsewhere` says where the shards stand that the run does not read, but others are to continue.
+    pub(super) fn new(
+        folds: Folds,
+        standings: BTreeMap<ShardId, Standing>,
+        parents: Parents,
+        elsewhere: BTreeMap<ShardId, Offset>,
+    ) -> Self {
         let mut continuity = Continuity::default();
         for (shard, standing) in &standings {
             continuity.expect(shard.clone(), standing.start().clone());
         }
-        Judge { order: InOrder::new(), folds, continuity, standings }
+        Judge { order: InOrder::new(), folds, continuity, standings, parents, elsewhere }
     }
 
     /// Takes in a chunk and returns those whose turn has come, decided.
@@ -74,17 +84,17 @@ impl Judge {
         Ok(judged)
     }
 
-    /// Returns the earliest arrival, in microseconds since 1970, that counts for any shard.
+    /// Returns the earliest `stream_time`, in microseconds since 1970, that counts for any shard.
     pub(super) fn horizon_micros(&self) -> i64 {
-        self.folds.dedup.horizons_micros().iter().copied().min().unwrap_or(i64::MIN)
+        self.folds.horizon_micros()
     }
 
     /// Takes note of rows that others have put into `events`.
     ///
     /// # Errors
-    /// Those of [`Dedup::remember`](crate::Dedup::remember).
+    /// Those of [`Folds::learn`].
     pub(super) fn learn(&mut self, rows: &[ForeignRow]) -> Result<()> {
-        rows.iter().try_for_each(|row| self.folds.dedup.learn(&row.shard, row.message, row.arrival_micros))
+        self.folds.learn(rows)
     }
 
     /// Returns what is remembered of the stream.
@@ -92,8 +102,9 @@ impl Judge {
         self.folds.sizes()
     }
 
-    fn judge(&mut self, Decoded { place, enriched, keys, epoch }: Decoded) -> Result<Judged> {
+    fn judge(&mut self, Decoded { mut place, enriched, keys, epoch }: Decoded) -> Result<Judged> {
         self.continuity.advance(&place)?;
+        place.to.parents = self.parents_of(&place)?;
         let rows = &enriched.rows;
         check(rows)?;
         let standing = &self.standings[&place.shard];
@@ -105,9 +116,34 @@ impl Judge {
                 events: place.rows_before(checkpoint, TableKind::Events, &rows.events)?,
             };
         }
-        let of = |kind| cuts[index_of(kind)].events;
-        let folded = self.folds.decide(rows, &keys, of(TableKind::Events), of(TableKind::Identities))?;
+        let folded = self.folds.decide(rows, &keys)?;
         Ok(Judged { place, enriched, epoch, cuts, folded })
+    }
+
+    /// Returns the shards that a chunk's shard continues. Its first chunk takes over their state.
+    fn parents_of(&mut self, place: &Place) -> Result<Vec<Parent>> {
+        if let Some(parents) = self.parents.of_begun(&place.shard) {
+            return Ok(parents.to_vec());
+        }
+        let stands = |shard: &ShardId| self.continuity.at(shard).or_else(|| self.elsewhere.get(shard));
+        let until = |shard: &ShardId| stands(shard).cloned().unwrap_or_else(Offset::start);
+        let parents = self.parents.begin(&place.shard, |shard| Parent { shard: shard.clone(), until: until(shard) });
+        if parents.is_empty() {
+            return Ok(parents);
+        }
+        let latest = parents.iter().filter_map(|parent| self.folds.stream_time_micros(&parent.shard)).max();
+        if place.to.stream_time_micros < latest {
+            return Err(Error::bug(format!(
+                "the source of shard `{}` begins before the `stream_time` of the shards that it continues",
+                place.shard
+            )));
+        }
+        self.folds.begin(&place.shard, &parents)?;
+        let awaited = self.parents.awaited();
+        for parent in parents.iter().filter(|parent| !awaited.contains(&parent.shard)) {
+            self.folds.end(&parent.shard);
+        }
+        Ok(parents)
     }
 }
 

@@ -29,6 +29,7 @@ mod feed;
 mod floor;
 mod judge;
 mod order;
+mod parents;
 mod queue;
 mod resume;
 mod route;
@@ -53,7 +54,7 @@ use crate::decode::Decoder;
 use crate::encode::TableEncoder;
 use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
-use crate::fold::{self, Folds};
+use crate::fold::{self, Folds, Forgets};
 use crate::metrics::{IngestProgress, IngestReport};
 use crate::publish::{Destination, Published, Publisher, TableState};
 use crate::settings::Settings;
@@ -64,6 +65,7 @@ pub(crate) use epoch::Epoch;
 use feed::Feeds;
 use floor::Floor;
 use judge::Judge;
+use parents::{Declared, Parents};
 use resume::Standing;
 pub(crate) use resume::{TABLES, index_of};
 use workers::Workers;
@@ -118,6 +120,7 @@ pub struct Ingest {
     tables: [TableState; TABLES],
     destination: Arc<dyn Destination>,
     sources: Vec<Box<dyn Source>>,
+    continues: Declared,
     make_decoder: Option<MakeDecoder>,
     contract: String,
     enrichment: Enrichment,
@@ -126,17 +129,6 @@ pub struct Ingest {
     fail_points: FailPoints,
     crew: Crew,
     forgets: Option<Forgets>,
-}
-
-/// What a run loses of its state when it is started again: a defect, for simulations that have to notice it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forgets {
-    /// Which events were accepted.
-    Ids,
-    /// Sessions that may still grow.
-    Sessions,
-    /// Whose a device is.
-    Identities,
 }
 
 impl Ingest {
@@ -159,6 +151,7 @@ impl Ingest {
             tables,
             destination: Arc::new(warehouse.clone()),
             sources: Vec::new(),
+            continues: Declared::new(),
             make_decoder: None,
             contract: icefold_core::tables::BUILT_IN_CONTRACT.to_owned(),
             enrichment: Enrichment::default(),
@@ -179,6 +172,32 @@ impl Ingest {
     pub fn source(mut self, source: Box<dyn Source>) -> Self {
         self.sources.push(source);
         self
+    }
+
+    /// Says that a shard which has no position yet continues others: it begins with what was remembered of them. They are in
+    /// the tables, or read to their end in this run before the shard's source hands over its first chunk. A shard that has
+    /// begun keeps its parents; [`Ingest::run`] refuses others. An empty list says nothing.
+    #[must_use]
+    pub fn continues(mut self, shard: &ShardId, parents: &[ShardId]) -> Self {
+        self.continues.insert(shard.clone(), parents.to_vec());
+        self
+    }
+
+    /// Returns the `stream_time`, in microseconds since 1970, before which no record of a shard may lie: the latest one in the
+    /// tables of the shards that it [continues](Ingest::continues). A source is opened with it. Where a parent is
+    /// read in the same run, the source has to start at that one's end.
+    pub fn floor_micros(&self, shard: &ShardId) -> Option<i64> {
+        let events = self.events_checkpoint();
+        let mut times = Vec::new();
+        let mut open: Vec<&ShardId> = self.continues.get(shard).into_iter().flatten().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(parent) = open.pop().filter(|parent| seen.insert(*parent)) {
+            match events.get(parent) {
+                Some(position) => times.extend(position.stream_time_micros),
+                None => open.extend(self.continues.get(parent).into_iter().flatten()),
+            }
+        }
+        times.into_iter().max()
     }
 
     /// Sets how chunks are decoded; `make` is called once for each worker thread.
@@ -250,13 +269,18 @@ impl Ingest {
     pub async fn run(self) -> Result<IngestReport> {
         let standings = self.standings()?;
         let make_decoder = self.make_decoder.clone().ok_or_else(|| Error::bug("an ingest without a decoder"))?;
-        let folds = self.folds(&standings).await?;
+        let read = standings.keys().cloned().collect();
+        let parents = Parents::of(&self.continues, &read, self.events_checkpoint())?;
+        let awaited = parents.awaited();
+        let folds = self.folds(read.union(&awaited)).await?;
+        let stands = |shard: &ShardId| (shard.clone(), self.events_checkpoint().next(shard));
+        let elsewhere = awaited.difference(&read).map(stands).collect();
 
         let (done, sealed) = unbounded_channel();
         let level = self.settings.compression_level;
         let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables, &standings, level).await?);
         let shards = standings.keys().cloned().collect();
-        let judge = Judge::new(folds, standings);
+        let judge = Judge::new(folds, standings, parents, elsewhere);
         let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);
         let floor = Arc::new(floor);
         let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
@@ -285,23 +309,19 @@ impl Ingest {
         }
     }
 
-    /// Returns the state of the folds where `events` stands.
-    async fn folds(&self, standings: &BTreeMap<ShardId, Standing>) -> Result<Folds> {
+    /// Returns the state of the folds of these shards where the tables stand.
+    async fn folds(&self, shards: impl Iterator<Item = &ShardId>) -> Result<Folds> {
         let mut folds = Folds::new(&self.settings)?;
-        let events = &self.tables[index_of(TableKind::Events)];
-        fold::rebuild(&events.table, &events.checkpoint, standings.keys(), &mut folds).await?;
-        let identities = &self.tables[index_of(TableKind::Identities)];
-        let start = |shard: &ShardId| events.checkpoint.next(shard).min(identities.checkpoint.next(shard));
-        let starts = standings.keys().map(|shard| (shard.clone(), start(shard))).collect();
-        fold::rebuild_bindings(&identities.table, &starts, &mut folds.identities).await?;
-        let fresh = Folds::new(&self.settings)?;
-        match self.forgets {
-            None => {}
-            Some(Forgets::Ids) => folds.dedup.lose_ids(),
-            Some(Forgets::Sessions) => folds.sessions = fresh.sessions,
-            Some(Forgets::Identities) => folds.identities = fresh.identities,
+        let [events, identities] = [TableKind::Events, TableKind::Identities].map(|kind| &self.tables[index_of(kind)]);
+        fold::rebuild(&events.table, &identities.table, &events.checkpoint, shards, &mut folds).await?;
+        if let Some(what) = self.forgets {
+            folds.lose(what);
         }
         Ok(folds)
+    }
+
+    fn events_checkpoint(&self) -> &Checkpoint {
+        &self.tables[index_of(TableKind::Events)].checkpoint
     }
 
     fn checkpoints(&self) -> [&Checkpoint; TABLES] {

@@ -275,7 +275,9 @@ impl Identities {
     fn take(&mut self, known_id: u128, user: &str, told: Binding) {
         let worth = |binding: Binding| (binding.number(), binding.second, binding.number_and_kind);
         match self.last_binding(known_id) {
-            Some((place, last)) if last.number_and_kind == told.number_and_kind && self.user(known_id, last) == user => {
+            Some((place, last))
+                if last.number_and_kind == told.number_and_kind && self.user(known_id, last) == user =>
+            {
                 self.bindings.at_mut(known_id, place).second = last.second.max(told.second);
             }
             Some((_, last)) if (worth(last), self.user(known_id, last)) >= (worth(told), user) => {}

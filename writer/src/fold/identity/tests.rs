@@ -42,8 +42,7 @@ fn fold(identities: &mut Identities, number: usize, said: &Said) -> Answer {
         Kind::Alias { previous } => Binds::Previous { previous: device(previous) },
     };
     let user = said.user.map(user);
-    let call =
-        Call { binds, device: device(said.device), user: user.as_deref(), stream_time_micros: time_of(number) };
+    let call = Call { binds, device: device(said.device), user: user.as_deref(), stream_time_micros: time_of(number) };
     let resolved = identities.fold(&call);
     (resolved.user.map(str::to_owned), resolved.reason, resolved.edges)
 }
@@ -68,8 +67,7 @@ fn rebuilt(calls: &[Said], answers: &[Answer], turn: usize) -> Identities {
     }
     let mut rebuilt = Identities::default();
     for (number, id, user, Edge { kind, binding_number, .. }) in &rows {
-        let row =
-            KnownBinding { user, kind: *kind, number: *binding_number, stream_time_micros: time_of(*number) };
+        let row = KnownBinding { user, kind: *kind, number: *binding_number, stream_time_micros: time_of(*number) };
         rebuilt.remember(device(*id), &row);
     }
     rebuilt
@@ -284,8 +282,7 @@ fn a_person_of_255_bytes_is_bound_and_a_longer_one_is_not() {
 fn of_two_parents_the_greater_number_counts_and_of_equal_ones_the_later() {
     let bound = |user, number, second| {
         let mut parent = Identities::default();
-        let row =
-            KnownBinding { user, kind: EdgeKind::Identify, number, stream_time_micros: second * 1_000_000 };
+        let row = KnownBinding { user, kind: EdgeKind::Identify, number, stream_time_micros: second * 1_000_000 };
         parent.remember(1, &row);
         parent
     };
