@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use icefold_integration::program::{icefold, run, succeed};
 use serde_json::{Value, json};
@@ -228,6 +229,14 @@ fn addresses_are_kept_truncated_or_dropped_by_setting() {
     }
 }
 
+/// Writes a file that was last modified at ten o'clock on a day of November 2026.
+fn write_at_ten(file: &Path, day: u32, content: &str) {
+    let noon_of_the_22nd = UNIX_EPOCH + Duration::from_secs(1_795_348_800);
+    let modified = noon_of_the_22nd - Duration::from_secs(u64::from(22 - day) * 86_400 + 7_200);
+    fs::write(file, content).expect("write");
+    File::options().write(true).open(file).and_then(|file| file.set_modified(modified)).expect("time");
+}
+
 /// Fifty events of one device, a minute apart, on a day of November 2026.
 fn write_minutes(folder: &Path, day: u32, name: &str) {
     fs::create_dir_all(folder).expect("folder");
@@ -238,7 +247,7 @@ fn write_minutes(folder: &Path, day: u32, name: &str) {
         .to_string()
     };
     let lines: Vec<String> = (0..50).map(line).collect();
-    fs::write(folder.join("events.ndjson"), lines.join("\n")).expect("write");
+    write_at_ten(&folder.join("events.ndjson"), day, &lines.join("\n"));
 }
 
 #[test]
@@ -269,12 +278,9 @@ fn a_folder_that_continues_the_last_one_finds_repeats_and_open_sessions_and_one_
     let scene = Scene::new();
     write_minutes(&scene.path("june"), 12, "visit");
     write_minutes(&scene.path("july"), 12, "visit");
-    fs::write(scene.path("july").join("more.ndjson"), {
-        let event = json!({ "type": "track", "event": "Seen", "messageId": "more", "anonymousId": "device",
-                            "timestamp": "2026-11-12T09:55:00Z" });
-        event.to_string()
-    })
-    .expect("write");
+    let more = json!({ "type": "track", "event": "Seen", "messageId": "more", "anonymousId": "device",
+                       "timestamp": "2026-11-12T09:55:00Z", "receivedAt": "2026-11-12T09:55:00Z" });
+    write_at_ten(&scene.path("july").join("more.ndjson"), 12, &more.to_string());
     for (warehouse, options, expected) in
         [("continued", vec!["--continues".to_owned(), scene.shard("june")], (51, 1)), ("unrelated", vec![], (101, 2))]
     {
@@ -437,7 +443,7 @@ fn ingest_until_places_are_known(scene: &Scene, place: &str, appear: impl Fn(), 
             appear();
             appeared = true;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
         let count = format!("SELECT count(*) FROM ({found})");
         let output = run(scene.icefold("lake").args(["query", "--format", "csv", &count]));
         let count = String::from_utf8_lossy(&output.stdout).lines().nth(1).and_then(|n| n.parse::<u32>().ok());
