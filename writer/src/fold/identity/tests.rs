@@ -280,7 +280,7 @@ fn a_person_of_255_bytes_is_bound_and_a_longer_one_is_not() {
 
 #[test]
 fn of_two_parents_the_greater_number_counts_and_of_equal_ones_the_later() {
-    let bound = |user, number, second| {
+    let bound = |user, number, second: i64| {
         let mut parent = Identities::default();
         let row = KnownBinding { user, kind: EdgeKind::Identify, number, stream_time_micros: second * 1_000_000 };
         parent.remember(1, &row);

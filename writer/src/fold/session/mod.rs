@@ -141,7 +141,12 @@ impl Sessions {
                 *self.by_device.at_mut(event.device, place) = session;
                 session
             }
-            None => self.begin(event),
+            None => {
+                // Its id is new: what is open and began at the same time with the same campaign would have fitted.
+                let begun = Session::begun_by(event);
+                self.store(event.device, begun);
+                begun
+            }
         };
         Some(session.step(event.device))
     }
@@ -196,16 +201,6 @@ impl Sessions {
     /// Returns the memory of the stored sessions in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.by_device.memory_bytes()
-    }
-
-    fn begin(&mut self, event: &SessionEvent) -> Session {
-        let mut session = Session::begun_by(event);
-        // Only the mark, 32 bits of a hash, keeps apart what began at the same time with the same campaign.
-        while self.find(event.device, &session).is_some_and(|(_, other)| other.touched >= self.horizon) {
-            session = session.marked_anew();
-        }
-        self.store(event.device, session);
-        session
     }
 
     fn find(&self, device: u128, session: &Session) -> Option<(usize, Session)> {

@@ -100,12 +100,6 @@ impl Session {
         }
     }
 
-    /// Returns the same session with another id.
-    pub(super) fn marked_anew(mut self) -> Self {
-        self.opening.mark = self.opening.mark.wrapping_add(1);
-        self
-    }
-
     /// What no two sessions of a device have in common that are remembered at the same time.
     pub(super) fn identity(&self) -> (i64, Opening) {
         (self.start, self.opening)

@@ -317,20 +317,6 @@ fn the_same_event_accepted_again_long_after_begins_a_session_with_its_own_id() {
 }
 
 #[test]
-fn two_sessions_whose_marks_collide_have_different_ids() {
-    let mut sessions = sessions(true);
-    let [a, b] = [1, 2].map(|hash| Some(Campaign::from_hash(hash)));
-    let first = fold(&mut sessions, &SessionEvent { campaign: a, ..event(1, 1_000, 1_000) });
-    fold(&mut sessions, &SessionEvent { campaign: b, ..event(1, 1_190, 1_000) });
-    // Too far for the first one's length, so it begins at the time and with the message of the first.
-    for time in (1_020..=1_200).step_by(20) {
-        assert_eq!(fold(&mut sessions, &event(1, time, 1_000)).id.opening().campaign, first.id.opening().campaign);
-    }
-    let again = fold(&mut sessions, &SessionEvent { campaign: None, ..event(1, 1_000 - 1, 1_000) });
-    assert!(again.is_new && again.id != first.id);
-}
-
-#[test]
 fn an_event_without_a_device_has_no_session() {
     let mut sessions = sessions(false);
     assert_eq!(sessions.fold(&event(0, 1, 1)), None);
