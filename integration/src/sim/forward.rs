@@ -48,7 +48,7 @@ pub(super) async fn roll_forward(life: &Life<'_>) -> Result<Forward> {
             continue;
         }
         for open in open {
-            let torn = match open.batch {
+            let torn = match open.batches.first().copied() {
                 None => Some("`raw_events` does not name the batch that moved it".to_owned()),
                 Some(id) => match life.warehouse.read_batch(id).await? {
                     Some(batch) => apply(life, id, &batch, &loaded).await?,
