@@ -1,13 +1,16 @@
 //! Changes of a table's metadata that make no snapshot: columns, properties, expiry. The loop is that of a commit: load,
 //! plan, write, swap; after anything that is not a clear yes, look before acting.
 
-use iceberg::spec::TableMetadata;
+use iceberg::spec::TableMetadataBuilder;
 use icefold_core::{Error, ErrorKind, Result};
 
+use crate::metadata;
 use crate::pointer::{Pointer, SwapError};
-use crate::produce::write_metadata;
 use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
+
+/// What shall become of a table's metadata.
+pub(crate) type Amendment = Box<dyn FnOnce(TableMetadataBuilder) -> iceberg::Result<TableMetadataBuilder> + Send>;
 
 impl Warehouse {
     /// Brings a table to where `plan` has nothing left to change, and returns it. `plan` gets the newest version each time
@@ -18,14 +21,14 @@ impl Warehouse {
     pub(crate) async fn amend(
         &self,
         table: &str,
-        mut plan: impl FnMut(&LoadedTable) -> Result<Option<TableMetadata>>,
+        mut plan: impl FnMut(&LoadedTable) -> Result<Option<Amendment>>,
     ) -> Result<LoadedTable> {
         let mut last = Error::bug("a change of metadata without an attempt");
         for attempt in 0..self.settings().commit.max_attempts {
             self.pause(attempt).await;
             let base = self.load(table).await?;
-            let Some(next) = plan(&base)? else { return Ok(base) };
-            match self.amend_once(&base, next).await? {
+            let Some(amendment) = plan(&base)? else { return Ok(base) };
+            match self.amend_once(&base, amendment).await? {
                 Ok(amended) => return Ok(amended),
                 // Whatever happened, the next look tells what is left to do.
                 Err(error) => last = error,
@@ -34,8 +37,10 @@ impl Warehouse {
         Err(last.with("table", table))
     }
 
-    async fn amend_once(&self, base: &LoadedTable, next: TableMetadata) -> Result<Result<LoadedTable>> {
-        let location = write_metadata(base, &next).await?;
+    async fn amend_once(&self, base: &LoadedTable, amendment: Amendment) -> Result<Result<LoadedTable>> {
+        let next = metadata::amended(base, self.clock().now_ms(), amendment);
+        let next = next.map_err(|e| Error::bug("the table metadata refuses a planned change").because(e))?;
+        let location = metadata::write(base, &next).await?;
         Ok(match self.0.pointers.swap(&base.name, &base.pointer, &location).await {
             // A service with version tokens must be asked for the new one.
             Ok(()) if base.pointer.version_token.is_some() => Ok(self.load(base.name()).await?),

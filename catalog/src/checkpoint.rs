@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use icefold_core::{Checkpoint, CommitId, Counts, Error, ErrorKind, Result, ShardId};
+use icefold_core::{BatchId, Checkpoint, CommitId, Counts, Error, ErrorKind, Result, ShardId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::store::Store;
 
 /// Version of the checkpoint object's layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How far a table is, and what became of everything before that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +25,12 @@ pub struct Progress {
     /// equal `totals` any more. Kept here because the snapshots that would tell may have expired.
     #[serde(default)]
     pub changed_by_others: bool,
-    /// Shard to the contracts by which its newest rows were decided (URI of their object, `None`: there were none). Where a
-    /// run ended between two tables, the other tables get their rows of that stretch by the same ones. Kept for each shard,
-    /// since others go on meanwhile by newer ones. A shard that is absent was last moved by an earlier version.
+    /// Shard to the batch that last moved it: where another table is behind, that is what it lacks (W3).
     #[serde(default)]
-    pub decided_by: BTreeMap<ShardId, Option<String>>,
+    pub moved_by: BTreeMap<ShardId, BatchId>,
+    /// Batches that began here without moving the table in the stream (a redrive), and that other tables may not have yet.
+    #[serde(default)]
+    pub open: Vec<BatchId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,11 @@ struct Object {
     commit_id: CommitId,
     #[serde(flatten)]
     progress: Progress,
+}
+
+#[derive(Debug, Deserialize)]
+struct VersionOnly {
+    version: u32,
 }
 
 /// Returns the folder of icefold's own objects about a table.
@@ -77,13 +83,15 @@ pub async fn read(store: &Store, uri: &str, table_uuid: Uuid) -> Result<Progress
         _ => e,
     })?;
     let damaged = |why: &str| Error::corrupt(format!("checkpoint object `{uri}` {why}: restore it from a backup"));
-    let object: Object = serde_json::from_slice(&bytes).map_err(|e| damaged("is unreadable").because(e))?;
-    if object.version != VERSION {
+    let found: VersionOnly = serde_json::from_slice(&bytes).map_err(|e| damaged("is unreadable").because(e))?;
+    if found.version != VERSION {
         return Err(Error::invalid(format!(
-            "checkpoint object `{uri}` has version {}, this program knows {VERSION}: use a newer icefold",
-            object.version
+            "checkpoint object `{uri}` has version {}, this program knows {VERSION}: use the icefold that wrote it; before the \
+             first release, tables of an earlier state are not carried over: ingest into another warehouse",
+            found.version
         )));
     }
+    let object: Object = serde_json::from_slice(&bytes).map_err(|e| damaged("is unreadable").because(e))?;
     if object.table_uuid != table_uuid {
         return Err(damaged("belongs to another table"));
     }

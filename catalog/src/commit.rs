@@ -37,12 +37,12 @@ impl Warehouse {
     /// same intent again to find out), otherwise nothing was committed. Errors that no retry mends come at once.
     pub async fn commit(&self, name: &str, intent: &Intent) -> Result<CommitOutcome> {
         let settings = &self.settings().commit;
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(settings.timeout_seconds);
+        let (started, timeout) = (tokio::time::Instant::now(), Duration::from_secs(settings.timeout_seconds));
         let mut last = None;
         let mut unknown = false;
         for attempt in 0..settings.max_attempts {
             self.pause(attempt).await;
-            if attempt > 0 && tokio::time::Instant::now() > deadline {
+            if attempt > 0 && started.elapsed() > timeout {
                 break;
             }
             match self.round(name, intent).await {
@@ -60,6 +60,10 @@ impl Warehouse {
     }
 
     /// Waits before an attempt. Half of the pause is fixed, half is by chance, so that two racing committers come apart.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one pause of commits and looks; the simulation's tokio has its own time"
+    )]
     pub(crate) async fn pause(&self, attempt: u32) {
         let pause = self.settings().commit.backoff(attempt);
         if !pause.is_zero() {
@@ -69,7 +73,7 @@ impl Warehouse {
     }
 
     /// A random positive id that the table does not have.
-    fn new_snapshot_id(&self, base: &LoadedTable) -> i64 {
+    pub(crate) fn new_snapshot_id(&self, base: &LoadedTable) -> i64 {
         loop {
             let (high, low) = self.0.ids.next().as_u64_pair();
             let id = ((high ^ low) & (i64::MAX as u64)) as i64;
@@ -121,17 +125,19 @@ impl Warehouse {
             Some(snapshot) if resolve::needs_live_files(intent) => base.live_files(snapshot).await?,
             _ => Vec::new(),
         };
-        let read_sequence_number = match intent.kind {
-            IntentKind::Rewrite { read_snapshot_id } => lineage::ancestors(metadata, metadata.current_snapshot_id())
-                .find(|s| s.snapshot_id() == read_snapshot_id)
-                .map(|s| s.sequence_number()),
-            _ => None,
+        let read = match intent.kind {
+            IntentKind::Rewrite { read_snapshot_id } => Some(read_snapshot_id),
+            IntentKind::Overwrite { planned_on, .. } => planned_on,
+            _ => intent.planned_on,
         };
+        let read_sequence_number = read.and_then(|read| {
+            let mut ancestors = lineage::ancestors(metadata, metadata.current_snapshot_id());
+            ancestors.find(|s| s.snapshot_id() == read).map(|s| s.sequence_number())
+        });
         let facts = Base {
             table_uuid: metadata.uuid(),
-            current_snapshot: metadata.current_snapshot_id(),
             committed_in: lineage::find_commit(metadata, intent.commit_id),
-            checkpoint: &progress.checkpoint,
+            progress: &progress,
             live: &live,
             read_sequence_number,
         };
@@ -168,6 +174,7 @@ impl Warehouse {
             pointer: Pointer::to(&produced.metadata_location),
             store: base.store.clone(),
             refs: Arc::new(refs),
+            decider: base.decider,
         };
         // A service with version tokens must be asked for the new one, so only token-less pointers are remembered.
         if base.pointer.version_token.is_none() {

@@ -4,13 +4,14 @@
 //! that were prepared with it still go in. Nothing here drops a column: a column that is not wanted any more is
 //! deprecated in its documentation, because readers may still name it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, TableMetadata, Type};
+use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, Type};
 use icefold_core::tables::{ColumnType, TableKind};
 use icefold_core::{Error, ErrorKind, Result};
 
+use crate::amend::Amendment;
 use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
 
@@ -63,7 +64,7 @@ impl Warehouse {
     }
 }
 
-fn evolved(base: &LoadedTable, change: &SchemaChange) -> Result<Option<TableMetadata>> {
+fn evolved(base: &LoadedTable, change: &SchemaChange) -> Result<Option<Amendment>> {
     let metadata = base.metadata();
     let moved = |(key, value): &(&String, &Option<String>)| metadata.properties().get(*key) != value.as_ref();
     if let Some((key, _)) = change.expected.iter().find(moved) {
@@ -73,21 +74,18 @@ fn evolved(base: &LoadedTable, change: &SchemaChange) -> Result<Option<TableMeta
     }
     let schema = plan(metadata.current_schema(), metadata.last_column_id(), change)
         .map_err(|e| e.with("table", base.full_name()))?;
-    let properties: Vec<_> =
-        change.properties.iter().filter(|(key, value)| metadata.properties().get(*key) != Some(value)).collect();
+    let unlike = |(key, value): &(&String, &String)| metadata.properties().get(*key) != Some(*value);
+    let properties = change.properties.iter().filter(unlike).map(|(key, value)| (key.clone(), value.clone()));
+    let properties: HashMap<String, String> = properties.collect();
     if schema.is_none() && properties.is_empty() {
         return Ok(None);
     }
-    let refused = |e| Error::bug("the table metadata refuses a planned change").because(e);
-    let mut builder = (**metadata).clone().into_builder(Some(base.metadata_location().to_owned()));
-    if let Some(schema) = schema {
-        builder = builder.add_current_schema(schema).map_err(refused)?;
-    }
-    if !properties.is_empty() {
-        let properties = properties.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        builder = builder.set_properties(properties).map_err(refused)?;
-    }
-    Ok(Some(builder.build().map_err(refused)?.metadata))
+    Ok(Some(Box::new(move |mut builder| {
+        if let Some(schema) = schema {
+            builder = builder.add_current_schema(schema)?;
+        }
+        builder.set_properties(properties)
+    })))
 }
 
 /// Plans the schema after a change; `None` when nothing has to change. `last_column_id` is the highest field id that the

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use iceberg::spec::{DataFile, Datum, Struct};
-use icefold_core::{CommitId, Counts, Delta, Error, Offset, Result, ShardId};
+use icefold_core::{BatchId, CommitId, Counts, Delta, Error, Offset, Result, ShardId};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::table::LoadedTable;
@@ -41,8 +42,14 @@ pub enum IntentKind {
         /// The snapshot whose rows were rewritten.
         read_snapshot_id: i64,
     },
-    /// Everything that matches is replaced by the added files, whatever it is at the time of the commit.
-    Overwrite(RowFilter),
+    /// Everything that matches is replaced by the added files, if it is still what the work was planned on.
+    Overwrite {
+        /// What is replaced.
+        filter: RowFilter,
+        /// The snapshot that was read to plan it, `None` for a table that had none. Rows that match and came since, or left since,
+        /// were not considered.
+        planned_on: Option<i64>,
+    },
 }
 
 impl IntentKind {
@@ -52,7 +59,7 @@ impl IntentKind {
             IntentKind::Append => "append",
             IntentKind::RowDelta => "row-delta",
             IntentKind::Rewrite { .. } => "rewrite",
-            IntentKind::Overwrite(_) => "overwrite",
+            IntentKind::Overwrite { .. } => "overwrite",
         }
     }
 }
@@ -78,8 +85,42 @@ pub enum RowFilter {
     },
 }
 
+/// The part that an intent has in a batch of several tables (see [`batch`](crate::batch)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchPart {
+    /// The batch.
+    pub id: BatchId,
+    /// Whether it begins there.
+    pub role: Role,
+    /// Batches that began in this table and that every table has by now: it need not list them as open any more.
+    pub closes: Vec<BatchId>,
+}
+
+impl BatchPart {
+    /// Makes a part that closes no other batch.
+    pub fn new(id: BatchId, role: Role) -> Self {
+        BatchPart { id, role, closes: Vec::new() }
+    }
+}
+
+/// What a table is to a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The first table that it changes: whether the batch is in at all is decided there.
+    Leads,
+    /// The batch is in another table already, so it is to be in this one, too.
+    Follows,
+}
+
+/// Rows that others may have added since the work was planned, and that would have changed what was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    /// Field id to smallest and greatest value: a row conflicts when it lies inside for each of the fields.
+    pub within: BTreeMap<i32, (Datum, Datum)>,
+}
+
 /// Rows that were quarantined and are not any more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recount {
     /// They are rows of `events` now.
     pub accepted: u64,
@@ -125,8 +166,12 @@ pub struct Intent {
     pub counts: Counts,
     /// What became of rows that had been quarantined earlier.
     pub recount: Recount,
-    /// Snapshot that must still be the current one: what was decided by looking at its rows holds for no other.
-    pub expected_snapshot: Option<i64>,
+    /// Snapshot whose rows were looked at to decide `remove`, `add` or `conflicts`; what came since must not contradict it.
+    pub planned_on: Option<i64>,
+    /// What others must not have added since `planned_on`.
+    pub conflicts: Vec<Conflict>,
+    /// The batch that this is a part of.
+    pub batch: Option<BatchPart>,
     /// More facts for the snapshot summary (contract, versions of reference data).
     pub summary: BTreeMap<String, String>,
 }
@@ -151,33 +196,41 @@ impl Intent {
         Intent { add: files, requires, ..Intent::empty(uuid, IntentKind::RowDelta, Delta::default()) }.identified()
     }
 
-    /// Adds rows that were in the quarantine's data file `quarantined`. The id follows from that file alone, so rows of a file
-    /// are let in once, whoever does it and which of them it chooses; `events` must be at `expected_snapshot`.
-    pub fn redrive(table: &LoadedTable, quarantined: &str, files: Vec<DataFile>, accepted: u64) -> Self {
-        let uuid = table.metadata().uuid();
+    /// Work that adds what is folded from `delta`, its files still to be named.
+    pub fn of_stream(table_uuid: Uuid, delta: Delta) -> Self {
+        Intent::empty(table_uuid, IntentKind::Append, delta)
+    }
+
+    /// Adds rows that were quarantined. `conflicts` says what must not have been added to the table since it was loaded.
+    pub fn redrive(table: &LoadedTable, files: Vec<DataFile>, conflicts: Vec<Conflict>, recount: Recount) -> Self {
         Intent {
-            commit_id: Self::redrive_id(table, quarantined),
             add: files.into_iter().map(|f| NewFile::new(table, f)).collect(),
-            recount: Recount { accepted, duplicate: 0 },
-            expected_snapshot: table.metadata().current_snapshot_id(),
-            ..Intent::empty(uuid, IntentKind::RowDelta, Delta::default())
+            recount,
+            planned_on: table.metadata().current_snapshot_id(),
+            conflicts,
+            ..Intent::empty(table.metadata().uuid(), IntentKind::Append, Delta::default())
         }
     }
 
-    /// Returns the id of the commit that lets rows of the quarantine's data file `quarantined` into `table`.
-    pub fn redrive_id(table: &LoadedTable, quarantined: &str) -> CommitId {
-        CommitId::for_inputs(table.metadata().uuid(), "redrive", [quarantined])
+    /// Takes rows out of the quarantine: `remove` is the file that holds them, `add` holds its other rows, as read from the table
+    /// as loaded.
+    pub fn release(table: &LoadedTable, remove: String, add: Vec<DataFile>, recount: Recount) -> Self {
+        let add = add.into_iter().map(|f| NewFile::new(table, f)).collect();
+        let planned_on = table.metadata().current_snapshot_id();
+        let empty = Intent::empty(table.metadata().uuid(), IntentKind::RowDelta, Delta::default());
+        Intent { add, remove: vec![remove], recount, planned_on, ..empty }.identified()
     }
 
-    /// Takes rows out of the quarantine: `remove` is the file that holds them, `add` holds its other rows. The table must still
-    /// be as it was loaded.
-    pub fn release(table: &LoadedTable, remove: String, add: Vec<DataFile>, recount: Recount) -> Self {
-        let uuid = table.metadata().uuid();
-        let add = add.into_iter().map(|f| NewFile::new(table, f)).collect();
-        // Rows that another engine deletes meanwhile must not come back with the rows that stay.
-        let expected_snapshot = table.metadata().current_snapshot_id();
-        let empty = Intent::empty(uuid, IntentKind::RowDelta, Delta::default());
-        Intent { add, remove: vec![remove], recount, expected_snapshot, ..empty }.identified()
+    /// The same work as a part of a batch: its id then follows from table and batch.
+    #[must_use]
+    pub fn of_batch(mut self, part: BatchPart) -> Self {
+        self.commit_id = CommitId::for_batch(self.table_uuid, part.id);
+        self.batch = Some(part);
+        // Rows that stay are rows of before; only a table that removes files has any.
+        if !self.remove.is_empty() {
+            self.kind = IntentKind::RowDelta;
+        }
+        self
     }
 
     /// Replaces the files `remove` by `add`, which hold the same rows, as read in `read_snapshot_id`.
@@ -187,11 +240,17 @@ impl Intent {
         Intent { add, remove, ..Intent::empty(uuid, kind, Delta::default()) }.identified()
     }
 
-    /// Replaces all that `filter` matches by `files`.
-    pub fn overwrite(table: &LoadedTable, filter: RowFilter, files: Vec<DataFile>) -> Self {
-        let add = files.into_iter().map(|f| NewFile::new(table, f)).collect();
-        Intent { add, ..Intent::empty(table.metadata().uuid(), IntentKind::Overwrite(filter), Delta::default()) }
-            .identified()
+    /// Replaces all that `filter` matches by `files`. `table` is what the work was planned on, `read` names the files whose rows
+    /// were looked at for it: they must be there still.
+    pub fn overwrite(table: &LoadedTable, filter: RowFilter, read: Vec<String>, files: Vec<DataFile>) -> Self {
+        let (uuid, planned_on) = (table.metadata().uuid(), table.metadata().current_snapshot_id());
+        let add: Vec<NewFile> = files.into_iter().map(|f| NewFile::new(table, f)).collect();
+        let kind = IntentKind::Overwrite { filter, planned_on };
+        // One that adds nothing is known by what it replaces.
+        let mut inputs = vec![format!("{kind:?}")];
+        inputs.extend(add.iter().map(|f| f.file.file_path().to_owned()));
+        let commit_id = CommitId::for_inputs(uuid, kind.as_str(), inputs.iter().map(String::as_str));
+        Intent { commit_id, add, requires: read, ..Intent::empty(uuid, kind, Delta::default()) }
     }
 
     /// The same, with files that were written under the partition spec `spec_id`.
@@ -212,7 +271,9 @@ impl Intent {
             requires: Vec::new(),
             counts: Counts::default(),
             recount: Recount::default(),
-            expected_snapshot: None,
+            planned_on: None,
+            conflicts: Vec::new(),
+            batch: None,
             summary: BTreeMap::new(),
         }
     }
@@ -276,8 +337,8 @@ pub enum CommitOutcome {
     AlreadyCommitted {
         /// The table as found.
         table: LoadedTable,
-        /// Its snapshot.
-        snapshot_id: i64,
+        /// Its snapshot; `None` when the history does not tell any more.
+        snapshot_id: Option<i64>,
     },
     /// It can never be committed: stop, reload the position and continue there.
     Fenced(Fence),

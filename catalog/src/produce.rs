@@ -5,19 +5,18 @@
 //! new files inherit the commit's number, rewritten files carry the number of the snapshot they were read at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::str::FromStr;
 
-use iceberg::MetadataLocation;
 use iceberg::spec::{
     DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
     ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
 };
-use icefold_core::{Checkpoint, Counts, Error, Ids, Result};
+use icefold_core::{BatchId, Checkpoint, Counts, Error, Ids, Result, ShardId};
 
 use crate::checkpoint::{self, Progress};
-use crate::intent::{Intent, IntentKind, NewFile, Recount};
+use crate::intent::{Intent, IntentKind, NewFile, Recount, Role};
 use crate::keys;
 use crate::manifest_merge::{self, ManifestSize};
+use crate::metadata;
 use crate::retention::{self, SnapshotAge};
 use crate::settings::Settings;
 use crate::summary;
@@ -37,7 +36,7 @@ pub(crate) struct Attempt<'a> {
     pub intent: &'a Intent,
     /// Paths to remove, as decided by `resolve`.
     pub remove: BTreeSet<String>,
-    /// Where the table stands after it, as decided by `resolve`; `None` leaves the checkpoint alone.
+    /// Where the table stands after it, as decided by `resolve`; `None` leaves it where it stands.
     pub checkpoint: Option<Checkpoint>,
     /// Where it stands before it.
     pub progress: &'a Progress,
@@ -56,7 +55,7 @@ impl Attempt<'_> {
         let (kept, removed) = self.kept_manifests().await?;
         manifests.extend(kept);
         let (checkpoint, totals) = self.checkpoint().await?;
-        let summary = self.summary(&removed, checkpoint.as_deref(), &totals, &manifests).await?;
+        let summary = self.summary(&removed, &checkpoint, &totals, &manifests).await?;
         let manifest_list = self.write_manifest_list(manifests).await?;
         let snapshot = Snapshot::builder()
             .with_snapshot_id(self.snapshot_id)
@@ -68,7 +67,7 @@ impl Attempt<'_> {
             .with_schema_id(metadata.current_schema_id())
             .build();
         let next = self.next_metadata(snapshot, checkpoint)?;
-        let metadata_location = write_metadata(self.base, &next).await?;
+        let metadata_location = metadata::write(self.base, &next).await?;
         Ok(Produced { metadata: next, metadata_location, snapshot_id: self.snapshot_id })
     }
 
@@ -76,11 +75,8 @@ impl Attempt<'_> {
         self.base.metadata().next_sequence_number()
     }
 
-    /// Snapshot timestamps never go back, whatever the clocks of two committers say.
     fn timestamp_ms(&self) -> i64 {
-        let metadata = self.base.metadata();
-        let last = metadata.current_snapshot().map_or(i64::MIN, |s| s.timestamp_ms());
-        self.now_ms.max(last).max(metadata.last_updated_ms())
+        metadata::next_ms(self.base.metadata(), self.now_ms)
     }
 
     fn new_manifest_path(&self) -> String {
@@ -138,6 +134,11 @@ impl Attempt<'_> {
                 let read =
                     read.ok_or_else(|| Error::bug("`resolve` lets a rewrite pass only with the snapshot it read"))?;
                 Ok(Some(read.sequence_number()))
+            }
+            // Rows that stay when others of their file go are as old as they were: a delete that came since still applies.
+            (IntentKind::RowDelta, None) if !self.intent.remove.is_empty() => {
+                let planned = self.intent.planned_on.and_then(|id| self.base.metadata().snapshot_by_id(id));
+                Ok(planned.map(|snapshot| snapshot.sequence_number()))
             }
             _ => Ok(None),
         }
@@ -214,31 +215,47 @@ impl Attempt<'_> {
         Ok(merged)
     }
 
-    /// Writes the checkpoint object for work that moves the table in the stream. Returns its URI and the new totals.
-    async fn checkpoint(&self) -> Result<(Option<String>, Counts)> {
-        let recounted = self.intent.recount != Recount::default();
-        let checkpoint = match self.checkpoint.clone() {
-            Some(checkpoint) => checkpoint,
-            // Rows that are counted anew do not move the table in the stream, but what it says about itself changes.
-            None if recounted => self.progress.checkpoint.clone(),
-            None => return Ok((None, self.progress.totals)),
-        };
-        let totals = self.intent.recount.apply(self.progress.totals)?;
-        let changed_by_others = self.progress.changed_by_others || changed_since_checkpoint(self.base.metadata());
-        let mut decided_by = self.progress.decided_by.clone();
-        let contracts = self.intent.summary.get(keys::CONTRACTS);
-        decided_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), contracts.cloned())));
-        let mut next = Progress { checkpoint, totals, changed_by_others, decided_by };
+    /// Returns the URI of the checkpoint object that holds after this commit, and its totals. Every commit of ours names one:
+    /// it was decided by where the table stands, so what it makes stands there too, whatever expires later.
+    async fn checkpoint(&self) -> Result<(String, Counts)> {
+        let mut next = self.progress.clone();
+        if let Some(checkpoint) = self.checkpoint.clone() {
+            next.checkpoint = checkpoint;
+        }
+        next.totals = self.intent.recount.apply(next.totals)?;
         next.totals += self.intent.counts;
+        next.changed_by_others |= changed_since_checkpoint(self.base.metadata()) || !accounts_for_rows(self.intent);
+        (next.moved_by, next.open) = self.batches();
+        let unchanged = self.checkpoint.is_none() && next == *self.progress;
+        if let Some(uri) = self.base.metadata().properties().get(keys::CHECKPOINT).filter(|_| unchanged) {
+            return Ok((uri.clone(), next.totals));
+        }
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
         let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;
-        Ok((Some(uri), next.totals))
+        Ok((uri, next.totals))
+    }
+
+    /// Which batch moved each shard last, and which began here and may be missing elsewhere.
+    fn batches(&self) -> (BTreeMap<ShardId, BatchId>, Vec<BatchId>) {
+        let (mut moved_by, mut open) = (self.progress.moved_by.clone(), self.progress.open.clone());
+        match &self.intent.batch {
+            Some(part) => {
+                moved_by.extend(self.intent.delta.iter().map(|(shard, _)| (shard.clone(), part.id)));
+                open.retain(|id| !part.closes.contains(id));
+                if part.role == Role::Leads && self.intent.delta.is_empty() {
+                    open.push(part.id);
+                }
+            }
+            // Whatever moved a shard outside of a batch, the batch before it did not.
+            None => moved_by.retain(|shard, _| !self.intent.delta.iter().any(|(moved, _)| moved == shard)),
+        }
+        (moved_by, open)
     }
 
     async fn summary(
         &self,
         removed: &[LiveFile],
-        checkpoint: Option<&str>,
+        checkpoint: &str,
         totals: &Counts,
         manifests: &[ManifestFile],
     ) -> Result<Summary> {
@@ -252,11 +269,9 @@ impl Attempt<'_> {
         );
         properties.insert(keys::COMMIT_ID.to_owned(), self.intent.commit_id.to_string());
         properties.insert(keys::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        if let Some(uri) = checkpoint {
-            properties.insert(keys::CHECKPOINT.to_owned(), uri.to_owned());
-            properties.extend(self.intent.counts.summary(keys::ADDED_PREFIX));
-            properties.extend(totals.summary(keys::TOTAL_PREFIX));
-        }
+        properties.insert(keys::CHECKPOINT.to_owned(), checkpoint.to_owned());
+        properties.extend(self.intent.counts.summary(keys::ADDED_PREFIX));
+        properties.extend(totals.summary(keys::TOTAL_PREFIX));
         Ok(Summary { operation: operation(self.intent, removed), additional_properties: properties })
     }
 
@@ -277,16 +292,13 @@ impl Attempt<'_> {
         Ok(uri)
     }
 
-    fn next_metadata(&self, snapshot: Snapshot, checkpoint: Option<String>) -> Result<TableMetadata> {
+    fn next_metadata(&self, snapshot: Snapshot, checkpoint: String) -> Result<TableMetadata> {
         let metadata = self.base.metadata();
         let refused = |e| Error::bug("the table metadata refuses the new snapshot").because(e);
-        let mut builder = (**metadata).clone().into_builder(Some(self.base.metadata_location().to_owned()));
-        let mut pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
-        if let Some(uri) = checkpoint {
-            builder = builder.set_properties(checkpoint_properties(uri, &snapshot)).map_err(refused)?;
-        } else {
-            pinned.extend(checkpoint_snapshot(metadata));
-        }
+        let builder = (**metadata).clone().into_builder(Some(self.base.metadata_location().to_owned()));
+        let mut builder = builder.set_properties(checkpoint_properties(checkpoint, &snapshot)).map_err(refused)?;
+        // The checkpoint is this snapshot's own, so none before it is needed to prove where the table stands.
+        let pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
         let mut ages: Vec<SnapshotAge> = metadata.snapshots().map(|s| age(s)).collect();
         ages.push(age(&snapshot));
         let thinned = retention::thin(&ages, &pinned, snapshot.timestamp_ms(), &self.settings.retention);
@@ -304,15 +316,21 @@ fn checkpoint_properties(uri: String, snapshot: &Snapshot) -> HashMap<String, St
     ])
 }
 
-/// Whether a snapshot that is not the stream's was made since the newest checkpoint; sequence numbers outlive expiry.
+/// Whether the rows after it are still those that the totals count.
+fn accounts_for_rows(intent: &Intent) -> bool {
+    let nothing_changes = intent.add.is_empty() && intent.remove.is_empty();
+    match intent.kind {
+        IntentKind::Append => nothing_changes || !intent.delta.is_empty(),
+        IntentKind::RowDelta => nothing_changes || intent.recount != Recount::default(),
+        IntentKind::Rewrite { .. } => true,
+        IntentKind::Overwrite { .. } => false,
+    }
+}
+
+/// Whether a snapshot that is not ours was made since our newest; sequence numbers outlive expiry.
 fn changed_since_checkpoint(metadata: &TableMetadata) -> bool {
     let stated = metadata.properties().get(keys::CHECKPOINT_SEQUENCE_NUMBER).and_then(|n| n.parse().ok());
     metadata.last_sequence_number() != stated.unwrap_or(0)
-}
-
-/// Returns the snapshot that made the newest checkpoint.
-pub(crate) fn checkpoint_snapshot(metadata: &TableMetadata) -> Option<i64> {
-    metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID)?.parse().ok()
 }
 
 fn age(snapshot: &Snapshot) -> SnapshotAge {
@@ -321,20 +339,6 @@ fn age(snapshot: &Snapshot) -> SnapshotAge {
         sequence_number: snapshot.sequence_number(),
         timestamp_ms: snapshot.timestamp_ms(),
     }
-}
-
-/// Writes a metadata file under the next version number and returns its URI.
-pub(crate) async fn write_metadata(base: &LoadedTable, next: &TableMetadata) -> Result<String> {
-    let location = next_location(base.metadata_location(), next);
-    let written = next.write_to(&base.store().file_io(), &location).await;
-    written.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
-    Ok(location.to_string())
-}
-
-fn next_location(current: &str, next: &TableMetadata) -> MetadataLocation {
-    let next_version = MetadataLocation::from_str(current).map(|at| at.with_next_version());
-    // Another engine's file name (`v3.metadata.json`) has no version that can be counted on: start anew; names stay unique.
-    next_version.unwrap_or_else(|_| MetadataLocation::new_with_metadata(next.location(), next)).with_new_metadata(next)
 }
 
 fn content_of(content: DataContentType) -> ManifestContentType {

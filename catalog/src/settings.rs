@@ -2,8 +2,22 @@
 
 use std::time::Duration;
 
+use icefold_core::bounds::{self, GIB};
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+/// Most attempts of a commit: one that lost so often is starved, not unlucky.
+const MAX_ATTEMPTS: u64 = 1_000;
+/// Longest time of a commit, a day: who waits for one has gone by then.
+const MAX_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
+/// Longest pause between attempts, a minute: what it waits for, another commit, takes seconds.
+const MAX_BACKOFF_MS: u64 = 60_000;
+/// Most manifests that are merged into one: each is read for it.
+const MAX_MANIFEST_MERGE_FACTOR: u64 = 1_000;
+/// Most newest snapshots: each stands in the metadata file, which every commit reads and writes.
+const MAX_NEWEST_SNAPSHOTS: u64 = 100_000;
+/// Most hours of hourly snapshots, ten years, for the same reason.
+const MAX_HOURLY_FOR_HOURS: u64 = 10 * 366 * 24;
 
 /// Where the tables are and how commits behave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,18 +90,24 @@ pub struct S3Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommitSettings {
-    /// Attempts before a commit gives up. Default 20: each lost race costs one, and a table has few committers.
+    /// Attempts before a commit gives up. Default 20: each lost race costs one, and a table has few committers. 1 to 1,000: one
+    /// that lost so often is starved, not unlucky.
+    #[serde(deserialize_with = "bounds::clamped")]
     pub max_attempts: u32,
-    /// Time before a commit gives up, in seconds. Default 120: two minutes is the freshness objective.
+    /// Time before a commit gives up, in seconds. Default 120: two minutes is the freshness objective. 1 to 86,400, a day: who
+    /// waits for a commit has gone by then.
     pub timeout_seconds: u64,
-    /// First pause after a failed attempt, in milliseconds; doubles up to `max_backoff_ms`. Default 50.
+    /// First pause after a failed attempt, in milliseconds; doubles up to `max_backoff_ms`. Default 50. At most 60,000, a minute:
+    /// what it waits for takes seconds. 0 does not pause.
     pub initial_backoff_ms: u64,
-    /// Longest pause between attempts, in milliseconds. Default 5,000.
+    /// Longest pause between attempts, in milliseconds. Default 5,000. At most 60,000, as the first one.
     pub max_backoff_ms: u64,
-    /// Manifests of about equal size that are merged into one, at least 2. Default 8: the number of manifests then grows
-    /// with the logarithm of the number of files.
+    /// Manifests of about equal size that are merged into one, 2 to 1,000 since each is read for it. Default 8: the number of
+    /// manifests then grows with the logarithm of the number of files.
+    #[serde(deserialize_with = "bounds::clamped")]
     pub manifest_merge_factor: u32,
-    /// A manifest of this many bytes is full and is not merged any more. Default 8 MiB, as in Iceberg Java.
+    /// A manifest of this many bytes is full and is not merged any more. Default 8 MiB, as in Iceberg Java. 1 byte to 1 GiB: it is
+    /// held in memory to be merged.
     pub target_manifest_bytes: u64,
 }
 
@@ -106,15 +126,15 @@ impl Default for CommitSettings {
 
 impl CommitSettings {
     fn validate(&self) -> Result<()> {
-        if self.max_attempts == 0 {
-            return Err(Error::invalid("commit.max_attempts is 0: at least one attempt is needed"));
-        }
-        if self.manifest_merge_factor < 2 {
-            return Err(Error::invalid(
-                "commit.manifest_merge_factor is below 2: merging needs at least two manifests",
-            ));
-        }
-        Ok(())
+        let (attempts, factor) = (u64::from(self.max_attempts), u64::from(self.manifest_merge_factor));
+        bounds::check_all([
+            ("commit.max_attempts", attempts, 1..=MAX_ATTEMPTS),
+            ("commit.timeout_seconds", self.timeout_seconds, 1..=MAX_TIMEOUT_SECONDS),
+            ("commit.initial_backoff_ms", self.initial_backoff_ms, 0..=MAX_BACKOFF_MS),
+            ("commit.max_backoff_ms", self.max_backoff_ms, 0..=MAX_BACKOFF_MS),
+            ("commit.manifest_merge_factor", factor, 2..=MAX_MANIFEST_MERGE_FACTOR),
+            ("commit.target_manifest_bytes", self.target_manifest_bytes, 1..=GIB),
+        ])
     }
 
     /// Returns the pause before attempt `attempt` (the first attempt is 0 and has none).
@@ -134,9 +154,11 @@ impl CommitSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionSettings {
-    /// Newest snapshots that stay. Default 100: a lost reply is looked up among them.
+    /// Newest snapshots that stay. Default 100: a lost reply is looked up among them. 2 to 100,000: the current one and its parent
+    /// must stay, and each stands in the metadata file, which every commit reads and writes.
     pub newest_snapshots: usize,
-    /// Beyond those, the last snapshot of each hour stays for this many hours. Default 168, a week.
+    /// Beyond those, the last snapshot of each hour stays for this many hours. Default 168, a week. At most 87,840, ten years: each
+    /// stands in the metadata file.
     pub hourly_for_hours: u64,
 }
 
@@ -148,11 +170,9 @@ impl Default for RetentionSettings {
 
 impl RetentionSettings {
     fn validate(&self) -> Result<()> {
-        if self.newest_snapshots < 2 {
-            return Err(Error::invalid(
-                "retention.newest_snapshots is below 2: the current snapshot and its parent must stay",
-            ));
-        }
-        Ok(())
+        bounds::check_all([
+            ("retention.newest_snapshots", self.newest_snapshots as u64, 2..=MAX_NEWEST_SNAPSHOTS),
+            ("retention.hourly_for_hours", self.hourly_for_hours, 0..=MAX_HOURLY_FOR_HOURS),
+        ])
     }
 }

@@ -78,6 +78,11 @@ impl Totals {
     }
 }
 
+/// Counts the rows in the data files among `files`.
+pub(crate) fn rows<'a>(files: impl Iterator<Item = &'a DataFile>) -> i64 {
+    Totals::of(files).records
+}
+
 /// What a commit adds and removes.
 #[derive(Debug)]
 pub struct Change {

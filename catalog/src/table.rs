@@ -12,7 +12,7 @@ use icefold_core::tables::TableKind;
 use icefold_core::{Error, ErrorKind, Result};
 
 use crate::checkpoint::{self, Progress};
-use crate::lineage;
+use crate::lineage::{self, Decider, Standing};
 use crate::pointer::{Pointer, TableName};
 use crate::store::Store;
 
@@ -71,6 +71,7 @@ pub struct LoadedTable {
     pub(crate) pointer: Pointer,
     pub(crate) store: Store,
     pub(crate) refs: Arc<BTreeMap<String, i64>>,
+    pub(crate) decider: Decider,
 }
 
 /// A live entry of a snapshot's manifests, with what it inherits from the manifest list.
@@ -148,21 +149,23 @@ impl LoadedTable {
     /// Returns how far the table is in the stream.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when the table was rolled back behind its checkpoint; errors of the store.
+    /// [`ErrorKind::Corrupt`] when it cannot be proven that each row up to there is in the table or was removed by a delete
+    /// (see [`lineage`]); errors of the store.
     pub async fn progress(&self) -> Result<Progress> {
-        match lineage::current_checkpoint(&self.metadata).map_err(|e| e.with("table", &self.name))? {
-            Some(uri) => checkpoint::read(&self.store, &uri, self.metadata.uuid()).await,
-            None => Ok(Progress::default()),
+        match self.standing().await? {
+            Standing::Fresh => Ok(Progress::default()),
+            Standing::At(stated) => checkpoint::read(&self.store, &stated.uri, self.metadata.uuid()).await,
+            Standing::Halt(halt) => Err(halt.error(self.name(), self.metadata.current_snapshot_id())),
         }
     }
 
     /// Returns how far the table was when `snapshot_id` was its current snapshot.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] for an unknown id; errors of the store.
+    /// [`ErrorKind::NotFound`] for an unknown id, or when the snapshots that would tell have expired; errors of the store.
     pub async fn progress_at(&self, snapshot_id: i64) -> Result<Progress> {
         self.snapshot(Some(snapshot_id))?;
-        match lineage::checkpoint_at(&self.metadata, Some(snapshot_id)) {
+        match lineage::checkpoint_at(&self.metadata, snapshot_id)? {
             Some(uri) => checkpoint::read(&self.store, &uri, self.metadata.uuid()).await,
             None => Ok(Progress::default()),
         }

@@ -12,11 +12,11 @@ use iceberg::spec::TableMetadataBuilder;
 use iceberg::table::Table;
 use iceberg::{
     Catalog, Error, ErrorKind, MetadataLocation, Namespace, NamespaceIdent, Result, Runtime, TableCommit,
-    TableCreation, TableIdent,
+    TableCreation, TableIdent, TableUpdate,
 };
 
+use crate::metadata;
 use crate::pointer::{Pointer, SwapError, TableName};
-use crate::produce::write_metadata;
 use crate::table::LoadedTable;
 use crate::warehouse::Warehouse;
 
@@ -94,6 +94,15 @@ fn unsupported(what: &str) -> Error {
     Error::new(ErrorKind::FeatureUnsupported, format!("{what}: the namespace is chosen when the warehouse is opened"))
 }
 
+/// A snapshot that was made by another clock obeys the same rule as ours.
+fn not_before(time: i64, update: TableUpdate) -> Result<TableUpdate> {
+    let TableUpdate::AddSnapshot { .. } = &update else { return Ok(update) };
+    let mut value = serde_json::to_value(update)?;
+    let made = value["snapshot"]["timestamp-ms"].as_i64().unwrap_or(time);
+    value["snapshot"]["timestamp-ms"] = made.max(time).into();
+    Ok(serde_json::from_value(value)?)
+}
+
 #[async_trait]
 impl Catalog for UpstreamCatalog {
     async fn list_namespaces(&self, parent: Option<&NamespaceIdent>) -> Result<Vec<NamespaceIdent>> {
@@ -135,10 +144,10 @@ impl Catalog for UpstreamCatalog {
             .clone()
             .unwrap_or_else(|| format!("{}/{}/{}", self.0.location(), name.namespace, name.name));
         let creation = TableCreation { location: Some(location), ..creation };
-        let metadata = TableMetadataBuilder::from_table_creation(creation)?.build()?.metadata;
-        let at = MetadataLocation::new_with_metadata(metadata.location(), &metadata);
-        metadata.write_to(&self.0.store().file_io(), &at).await?;
-        self.register_table(&ident, at.to_string()).await
+        let first = metadata::first(TableMetadataBuilder::from_table_creation(creation)?, self.0.clock().now_ms())?;
+        let at = MetadataLocation::new_with_metadata(first.location(), &first);
+        let at = metadata::write_at(self.0.store(), &at, &first).await.map_err(outward)?;
+        self.register_table(&ident, at).await
     }
 
     async fn load_table(&self, ident: &TableIdent) -> Result<Table> {
@@ -168,6 +177,9 @@ impl Catalog for UpstreamCatalog {
 
     async fn register_table(&self, ident: &TableIdent, metadata_location: String) -> Result<Table> {
         let name = self.name(ident)?;
+        // Read first: a name must never point at what nobody can read.
+        let pointer = Pointer::to(metadata_location.as_str());
+        self.0.load_version(name.clone(), pointer).await.map_err(outward)?;
         self.0.0.pointers.create(&name, &metadata_location).await.map_err(|e| match e {
             SwapError::Conflict => Error::new(ErrorKind::TableAlreadyExists, format!("table `{name}` exists already")),
             other => swap_error(other),
@@ -182,12 +194,14 @@ impl Catalog for UpstreamCatalog {
         for requirement in commit.take_requirements() {
             requirement.check(Some(base.metadata()))?;
         }
-        let mut builder = (**base.metadata()).clone().into_builder(Some(base.metadata_location().to_owned()));
-        for update in commit.take_updates() {
-            builder = update.apply(builder)?;
-        }
-        let next = builder.build()?.metadata;
-        let location = write_metadata(&base, &next).await.map_err(outward)?;
+        let now_ms = self.0.clock().now_ms();
+        let time = metadata::next_ms(base.metadata(), now_ms);
+        let updates = commit.take_updates().into_iter().map(|update| not_before(time, update));
+        let updates = updates.collect::<Result<Vec<_>>>()?;
+        let next = metadata::amended(&base, now_ms, |builder| {
+            updates.into_iter().try_fold(builder, |builder, update| update.apply(builder))
+        })?;
+        let location = metadata::write(&base, &next).await.map_err(outward)?;
         self.0.0.pointers.swap(&base.name, &base.pointer, &location).await.map_err(swap_error)?;
         let next = LoadedTable { metadata: Arc::new(next), pointer: Pointer::to(location), ..base };
         self.table(&ident, &next)

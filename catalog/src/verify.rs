@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, SnapshotRef};
+use iceberg::spec::{DataContentType, DataFile, SnapshotRef};
 use icefold_core::tables::TableKind;
-use icefold_core::{Invariant, Result};
+use icefold_core::{ErrorKind, Invariant, Result};
 use serde::Serialize;
 
 use crate::checkpoint::{self, Progress};
 use crate::keys;
-use crate::lineage::{self, summary};
+use crate::lineage::{Standing, summary};
 use crate::table::{LiveFile, LoadedTable, has_live_files};
 
 /// Checkpoint objects read at the same time.
@@ -57,7 +57,7 @@ pub async fn verify(table: &LoadedTable) -> Result<Vec<Check>> {
         existing_objects(table, &facts).await?,
         balanced_counts(table, &snapshots, &progress),
         rows_match_counts(table, &snapshots, &progress, &facts),
-        forward_only(table, &progress),
+        forward_only(table, &progress).await?,
     ])
 }
 
@@ -194,28 +194,24 @@ fn rows_match_counts(
 ) -> Check {
     let foreign = snapshots.iter().find(|s| summary(s, keys::COMMIT_ID).is_none());
     let mut broken = Vec::new();
-    let mut check_note = None;
-    if let Some(s) = foreign {
-        check_note =
-            Some(format!("snapshot {} was made by another engine: row counts are not compared", s.snapshot_id()));
-    } else {
-        for (id, p) in progress.iter().filter_map(|(id, p)| p.as_ref().ok().map(|p| (id, p))) {
-            if p.changed_by_others {
-                check_note = Some("not only the stream changed the table: row counts are not compared".to_owned());
-                continue;
-            }
-            let Some(expected) = expected_rows(table.name(), p) else { continue };
-            if facts.files(*id).any(|f| f.file.content_type() != DataContentType::Data) {
-                check_note = Some("rows were deleted: row counts are not compared".to_owned());
-                continue;
-            }
-            let found: u64 = facts.files(*id).map(|f| f.file.record_count()).sum();
-            if found != expected {
-                broken.push(format!("snapshot {id}: {found} rows, the stream up to its checkpoint gives {expected}"));
-            }
+    // What icefold committed before another engine came is compared all the same.
+    let mut check_note = foreign.map(|s| format!("snapshot {} was made by another engine", s.snapshot_id()));
+    for (id, p) in progress.iter().filter_map(|(id, p)| p.as_ref().ok().map(|p| (id, p))) {
+        if p.changed_by_others {
+            check_note = Some("not only the stream changed the table: row counts are not compared since".to_owned());
+            continue;
+        }
+        let Some(expected) = expected_rows(table.name(), p) else { continue };
+        let found: u64 = facts.files(*id).map(|f| rows_of(&f.file)).sum();
+        if found != expected {
+            broken.push(format!("snapshot {id}: {found} rows, the stream up to its checkpoint gives {expected}"));
         }
     }
     Check { note: check_note, ..Check::new(Invariant::W1, table, format!("{} snapshots", progress.len()), broken) }
+}
+
+fn rows_of(file: &DataFile) -> u64 {
+    if file.content_type() == DataContentType::Data { file.record_count() } else { 0 }
 }
 
 fn expected_rows(table: &str, progress: &Progress) -> Option<u64> {
@@ -229,10 +225,24 @@ fn expected_rows(table: &str, progress: &Progress) -> Option<u64> {
     })
 }
 
-fn forward_only(table: &LoadedTable, progress: &BTreeMap<i64, Result<Progress, String>>) -> Check {
+async fn forward_only(table: &LoadedTable, progress: &BTreeMap<i64, Result<Progress, String>>) -> Result<Check> {
     let mut broken = Vec::new();
-    if let Err(e) = lineage::current_checkpoint(table.metadata()) {
-        broken.push(e.to_string());
+    let mut note = None;
+    match table.standing().await {
+        Ok(Standing::Fresh) => {}
+        Ok(Standing::At(stated)) => {
+            if let Err(e) = checkpoint::read(table.store(), &stated.uri, table.metadata().uuid()).await {
+                broken.push(e.to_string());
+            }
+            note = (!table.metadata().properties().contains_key(keys::CHECKPOINT)).then(|| {
+                format!("the checkpoint's properties were dropped: snapshot {} is proven to hold", stated.snapshot_id)
+            });
+        }
+        Ok(Standing::Halt(halt)) => {
+            broken.push(halt.error(table.name(), table.metadata().current_snapshot_id()).message().to_owned());
+        }
+        Err(e) if e.kind() == ErrorKind::Corrupt => broken.push(e.to_string()),
+        Err(e) => return Err(e),
     }
     let mut own: Vec<&SnapshotRef> =
         table.metadata().snapshots().filter(|s| progress.contains_key(&s.snapshot_id())).collect();
@@ -250,5 +260,5 @@ fn forward_only(table: &LoadedTable, progress: &BTreeMap<i64, Result<Progress, S
             }
         }
     }
-    Check::new(Invariant::K3, table, format!("{} checkpoints", own.len()), broken)
+    Ok(Check { note, ..Check::new(Invariant::K3, table, format!("{} checkpoints", own.len()), broken) })
 }

@@ -1,15 +1,17 @@
 //! A [`Warehouse`] is the way in: storage, pointers, clock and settings together; it loads and creates tables.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use iceberg::TableCreation;
-use iceberg::spec::{FormatVersion, MAIN_BRANCH, TableMetadata, TableMetadataBuilder};
+use iceberg::spec::{FormatVersion, TableMetadataBuilder};
 use icefold_core::{Clock, Error, ErrorKind, Ids, Result, SystemIds};
-use serde::Deserialize;
+use tokio::time::Instant;
 
+use crate::lineage::{self, Decider};
+use crate::metadata;
 use crate::pointer::memory::MemoryPointers;
 use crate::pointer::sql::{SqlPointers, sqlite_file};
 use crate::pointer::{Pointer, PointerStore, SwapError, TableName};
@@ -40,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) resolver: Resolver,
+    pub(crate) decider: Decider,
     versions: Mutex<VecDeque<LoadedTable>>,
 }
 
@@ -95,6 +98,7 @@ impl Warehouse {
             clock,
             ids,
             resolver: resolve::resolve,
+            decider: lineage::decide,
             versions,
         }))
     }
@@ -111,6 +115,24 @@ impl Warehouse {
             clock: inner.clock.clone(),
             ids,
             resolver,
+            decider: inner.decider,
+            versions: Mutex::new(VecDeque::new()),
+        }))
+    }
+
+    /// Returns the same warehouse with another way to decide where tables stand, for simulation.
+    #[must_use]
+    pub fn with_decider(&self, decider: Decider) -> Self {
+        let inner = &self.0;
+        Warehouse(Arc::new(Inner {
+            store: inner.store.clone(),
+            location: inner.location.clone(),
+            pointers: inner.pointers.clone(),
+            settings: inner.settings.clone(),
+            clock: inner.clock.clone(),
+            ids: inner.ids.clone(),
+            resolver: inner.resolver,
+            decider,
             versions: Mutex::new(VecDeque::new()),
         }))
     }
@@ -134,6 +156,11 @@ impl Warehouse {
     /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Returns where new names come from.
+    pub fn ids(&self) -> Arc<dyn Ids> {
+        self.0.ids.clone()
     }
 
     /// Returns the clock.
@@ -205,13 +232,14 @@ impl Warehouse {
             return Ok(cached);
         }
         let uri = &pointer.metadata_location;
-        let (metadata, refs) = read_metadata(&self.0.store, uri).await.map_err(|e| e.with("table", &name))?;
+        let (metadata, refs) = metadata::read(&self.0.store, uri).await.map_err(|e| e.with("table", &name))?;
         let table = LoadedTable {
             name,
             metadata: Arc::new(metadata),
             pointer,
             store: self.0.store.clone(),
             refs: Arc::new(refs),
+            decider: self.0.decider,
         };
         self.remember(table.clone());
         Ok(table)
@@ -235,7 +263,8 @@ impl Warehouse {
     /// that cannot be added; errors of the store and the catalog.
     pub async fn create_table(&self, definition: &TableDefinition) -> Result<LoadedTable> {
         let name = self.name(&definition.name);
-        for _ in 0..self.0.settings.commit.max_attempts {
+        // One more look than attempts: the last one may have been the one that made it.
+        for _ in 0..=self.0.settings.commit.max_attempts {
             if let Some(pointer) = self.pointer(&name).await? {
                 let table = self.load_version(name, pointer).await?;
                 self.check_home(&table)?;
@@ -288,12 +317,11 @@ impl Warehouse {
             .format_version(FormatVersion::V2)
             .build();
         let refused = |e| Error::invalid(format!("the definition of table `{name}` is refused")).because(e);
-        let metadata =
-            TableMetadataBuilder::from_table_creation(creation).map_err(refused)?.build().map_err(refused)?.metadata;
-        let location = iceberg::MetadataLocation::new_with_metadata(metadata.location(), &metadata);
-        let written = metadata.write_to(&self.0.store.file_io(), &location).await;
-        written.map_err(|e| crate::table::foreign(e, "the first metadata of a table cannot be written"))?;
-        Ok(location.to_string())
+        let builder = TableMetadataBuilder::from_table_creation(creation).map_err(refused)?;
+        let builder = builder.assign_uuid(self.0.ids.next());
+        let first = metadata::first(builder, self.0.clock.now_ms()).map_err(refused)?;
+        let location = iceberg::MetadataLocation::new_with_metadata(first.location(), &first);
+        metadata::write_at(&self.0.store, &location, &first).await
     }
 
     /// Takes a table out of the catalog; its objects stay.
@@ -332,60 +360,17 @@ fn default_catalog(warehouse: &str) -> Result<String> {
     Ok(format!("sqlite:{}", folder.join("catalog.db").display()))
 }
 
-/// What the metadata file says beside what `iceberg` gives access to.
-#[derive(Deserialize)]
-struct Refs {
-    #[serde(default)]
-    refs: BTreeMap<String, Ref>,
-}
-
-#[derive(Deserialize)]
-struct Ref {
-    #[serde(rename = "snapshot-id")]
-    snapshot_id: i64,
-}
-
-async fn read_metadata(store: &Store, uri: &str) -> Result<(TableMetadata, BTreeMap<String, i64>)> {
-    let damaged = || {
-        Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
-    };
-    let bytes = store.read(uri).await.map_err(|e| match e.kind() {
-        ErrorKind::NotFound => Error::corrupt(format!(
-            "metadata file `{uri}` is gone: restore it (a warehouse that was moved works only where it was), or point \
-                 the catalog at an older one"
-        ))
-        .because(e),
-        _ => e,
-    })?;
-    let text = match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => unzip(&bytes).map_err(|e| damaged().because(e))?,
-        false => bytes.to_vec(),
-    };
-    let metadata: TableMetadata = serde_json::from_slice(&text).map_err(|e| damaged().because(e))?;
-    let refs: Refs = serde_json::from_slice(&text).map_err(|e| damaged().because(e))?;
-    let mut refs: BTreeMap<String, i64> = refs.refs.into_iter().map(|(name, r)| (name, r.snapshot_id)).collect();
-    if let Some(id) = metadata.current_snapshot_id() {
-        refs.insert(MAIN_BRANCH.to_owned(), id);
-    }
-    Ok((metadata, refs))
-}
-
-/// Iceberg allows gzip for metadata files (`write.metadata.compression-codec`).
-fn unzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut text)?;
-    Ok(text)
-}
-
 impl Warehouse {
     /// Points a table at another metadata file, as another engine's commit or a restore from a backup does.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when the table changed meanwhile, errors of the catalog.
+    /// [`ErrorKind::Corrupt`] when that file is gone or unreadable, [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when the
+    /// table changed meanwhile, errors of the catalog.
     pub async fn repoint(&self, table: &str, metadata_location: &str) -> Result<()> {
         let name = self.name(table);
         let missing = || Error::new(ErrorKind::NotFound, format!("no table `{table}` in `{}`", self.location()));
         let pointer = self.pointer(&name).await?.ok_or_else(missing)?;
+        self.load_at(&name, metadata_location).await?;
         self.0.pointers.swap(&name, &pointer, metadata_location).await.map_err(|e| match e {
             SwapError::Conflict => {
                 Error::new(ErrorKind::Conflict, format!("table `{table}` changed meanwhile: look again"))

@@ -8,11 +8,11 @@ use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use icefold_catalog::pointer::memory::MemoryPointers;
 use icefold_catalog::store::counting::Counting;
 use icefold_catalog::{
-    CommitOutcome, Fence, Intent, LoadedTable, NewFile, RowFilter, Settings, TableDefinition, UpstreamCatalog,
-    Warehouse, keys,
+    AnnouncedTable, CommitOutcome, Fence, Intent, LoadedTable, NewFile, RowFilter, Settings, TableDefinition,
+    UpstreamCatalog, Warehouse, keys,
 };
 use icefold_core::tables::TableKind;
-use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition};
+use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition, SystemIds};
 
 #[derive(Debug, Default)]
 struct Hand(AtomicI64);
@@ -205,6 +205,14 @@ async fn an_expired_parent_whose_id_was_blanked_is_no_roll_back() {
 async fn foreign_rewrite(world: &World, change: impl FnOnce(&mut serde_json::Value)) {
     let table = world.warehouse.load("events").await.expect("load");
     let mut metadata = serde_json::to_value(&**table.metadata()).expect("json");
+    let before = serde_json::json!({
+        "metadata-file": table.metadata_location(),
+        "timestamp-ms": table.metadata().last_updated_ms(),
+    });
+    match metadata["metadata-log"].as_array_mut() {
+        Some(log) => log.push(before),
+        None => metadata["metadata-log"] = serde_json::json!([before]),
+    }
     change(&mut metadata);
     let location = format!("memory:///w/icefold/events/metadata/rewritten-{}.metadata.json", rand_suffix());
     table.store().write_new(&location, vec![metadata.to_string().into()]).await.expect("write");
@@ -248,26 +256,303 @@ async fn foreign_append(world: &World, table: &LoadedTable) {
     foreign_update(world, |b| b.set_branch_snapshot(snapshot, "main").expect("snapshot")).await;
 }
 
+async fn roll_back(world: &World, to: i64) {
+    let retention = iceberg::spec::SnapshotRetention::Branch {
+        min_snapshots_to_keep: None,
+        max_snapshot_age_ms: None,
+        max_ref_age_ms: None,
+    };
+    let back = iceberg::spec::SnapshotReference::new(to, retention);
+    foreign_update(world, |b| b.set_ref("main", back).expect("ref")).await;
+}
+
+fn id(table: &LoadedTable) -> i64 {
+    table.metadata().current_snapshot_id().expect("snapshot")
+}
+
+/// Expires all but the current snapshot, as PyIceberg 0.12 does: the child of what is gone becomes a root.
+async fn foreign_expiry(world: &World) {
+    foreign_rewrite(world, |metadata| {
+        let current = metadata["current-snapshot-id"].clone();
+        let snapshots = metadata["snapshots"].as_array_mut().expect("snapshots");
+        snapshots.retain(|s| s["snapshot-id"] == current);
+        for s in snapshots.iter_mut().filter_map(|s| s.as_object_mut()) {
+            s.remove("parent-snapshot-id");
+        }
+        metadata["snapshot-log"].as_array_mut().expect("log").retain(|entry| entry["snapshot-id"] == current);
+    })
+    .await;
+}
+
+/// Replaces all files by one, as an engine does that writes all rows anew, or some of them.
+async fn foreign_overwrite(world: &World, name: &str, rows: u64) {
+    let table = world.warehouse.load("events").await.expect("load");
+    let file = data_file(&table, name, 1, rows).await;
+    let metadata = table.metadata();
+    let (id, number) = (1_000 + rand_suffix(), metadata.next_sequence_number());
+    let output =
+        |name: String| table.store().file_io().new_output(format!("memory:///w/foreign/{name}")).expect("output");
+    let writer = iceberg::spec::ManifestWriterBuilder::new(
+        output(format!("{name}-m.avro")),
+        Some(id),
+        metadata.current_schema().clone(),
+        (**metadata.default_partition_spec()).clone(),
+    );
+    let mut writer = writer.build_v2_data();
+    writer.add_file(file, number).expect("added");
+    let manifest = writer.write_manifest_file().await.expect("manifest");
+    let list = format!("memory:///w/foreign/{name}-list.avro");
+    let to = output(format!("{name}-list.avro")).writer().await.expect("writer");
+    let mut writer = iceberg::spec::ManifestListWriter::v2(to, id, metadata.current_snapshot_id(), number);
+    writer.add_manifests([manifest].into_iter()).expect("listed");
+    writer.close().await.expect("closed");
+    let summary = iceberg::spec::Summary { operation: Operation::Overwrite, additional_properties: Default::default() };
+    let snapshot = iceberg::spec::Snapshot::builder()
+        .with_snapshot_id(id)
+        .with_parent_snapshot_id(metadata.current_snapshot_id())
+        .with_sequence_number(number)
+        .with_timestamp_ms(metadata.last_updated_ms() + 1)
+        .with_manifest_list(list)
+        .with_summary(summary)
+        .with_schema_id(metadata.current_schema_id())
+        .build();
+    foreign_update(world, |b| b.set_branch_snapshot(snapshot, "main").expect("snapshot")).await;
+}
+
+async fn drop_properties(world: &World) {
+    let keys = [keys::CHECKPOINT, keys::CHECKPOINT_SNAPSHOT_ID, keys::CHECKPOINT_SEQUENCE_NUMBER].map(str::to_owned);
+    foreign_update(world, |b| b.remove_properties(&keys).expect("removed")).await;
+}
+
+/// As a cleaner does that keeps no metadata file but the newest.
+async fn forget_earlier_files(world: &World) {
+    let table = world.warehouse.load("events").await.expect("load");
+    for entry in table.metadata().metadata_log() {
+        table.store().delete(&entry.metadata_file).await.expect("deleted");
+    }
+}
+
+async fn stands_at(world: &World) -> Result<u64, icefold_core::Error> {
+    let progress = world.warehouse.load("events").await.expect("load").progress().await?;
+    Ok(progress.checkpoint.next(&ShardId::new("s")).position)
+}
+
+/// Nothing is committed, and `verify` says why.
+async fn assert_halted(world: &World, next: &Intent) {
+    let error = world.warehouse.commit("events", next).await.expect_err("halts");
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("icefold checkpoint adopt events"), "{error}");
+    let table = world.warehouse.load("events").await.expect("load");
+    let checks = icefold_catalog::verify::verify(&table).await.expect("verify");
+    assert!(checks.iter().any(|c| c.invariant == "K3" && !c.holds()), "{checks:#?}");
+}
+
 #[tokio::test]
-async fn a_roll_back_by_another_engine_halts_and_names_the_remedy() {
+async fn a_roll_back_by_another_engine_halts_also_when_rewritten_and_expired() {
     let world = world(|_| {});
     let table = events(&world).await;
     let first = commit(&world, &append(&world, &table, 0, 10).await).await;
-    let first_id = first.metadata().current_snapshot_id().expect("snapshot");
     let second = commit(&world, &append(&world, &table, 10, 20).await).await;
     let next = append(&world, &second, 20, 30).await;
-    let back = iceberg::spec::SnapshotReference::new(
-        first_id,
-        iceberg::spec::SnapshotRetention::Branch {
-            min_snapshots_to_keep: None,
-            max_snapshot_age_ms: None,
-            max_ref_age_ms: None,
-        },
-    );
-    foreign_update(&world, |b| b.set_ref("main", back).expect("ref")).await;
-    let error = world.warehouse.commit("events", &next).await.expect_err("halts");
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert!(error.to_string().contains("set_current_snapshot"), "{error}");
+    roll_back(&world, id(&first)).await;
+    assert_halted(&world, &next).await;
+    foreign_overwrite(&world, "rewritten", 10).await;
+    assert_halted(&world, &next).await;
+    foreign_expiry(&world).await;
+    assert_halted(&world, &next).await;
+    forget_earlier_files(&world).await;
+    assert_halted(&world, &next).await;
+}
+
+#[tokio::test]
+async fn two_deletes_by_others_with_the_snapshot_between_them_expired_are_no_roll_back() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    commit(&world, &append(&world, &table, 0, 10).await).await;
+    foreign_overwrite(&world, "nine", 9).await;
+    foreign_overwrite(&world, "eight", 8).await;
+    foreign_expiry(&world).await;
+    assert_eq!(stands_at(&world).await.expect("proven by earlier metadata files"), 10);
+    forget_earlier_files(&world).await;
+    let table = world.warehouse.load("events").await.expect("load");
+    assert_halted(&world, &append(&world, &table, 10, 20).await).await;
+}
+
+#[tokio::test]
+async fn dropped_properties_never_start_the_stream_again() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    commit(&world, &append(&world, &table, 0, 10).await).await;
+    drop_properties(&world).await;
+    assert_eq!(stands_at(&world).await.expect("the summary names it"), 10);
+    foreign_overwrite(&world, "all", 10).await;
+    foreign_expiry(&world).await;
+    assert_eq!(stands_at(&world).await.expect("earlier metadata files name it"), 10);
+    forget_earlier_files(&world).await;
+    let table = world.warehouse.load("events").await.expect("load");
+    assert_halted(&world, &append(&world, &table, 0, 10).await).await;
+    assert_eq!(rows(&table, None).await, 10);
+}
+
+#[tokio::test]
+async fn an_adopted_checkpoint_is_gone_on_from_and_brings_nothing_back() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let second = commit(&world, &append(&world, &table, 10, 20).await).await;
+    roll_back(&world, id(&first)).await;
+    let halted = world.warehouse.load("events").await.expect("load");
+    let candidates = world.warehouse.checkpoint_candidates(&halted).await.expect("candidates");
+    let places: Vec<_> = candidates.iter().map(|c| c.progress.checkpoint.next(&ShardId::new("s")).position).collect();
+    assert_eq!(places, [20, 10], "newest first");
+    assert_eq!(candidates[0].snapshot_id, Some(id(&second)));
+    let adopted = world.warehouse.adopt(&halted, &candidates[0]).await.expect("adopted");
+    assert_eq!((stands_at(&world).await.expect("stands"), rows(&adopted, None).await), (20, 10));
+    let table = commit(&world, &append(&world, &adopted, 20, 30).await).await;
+    assert_eq!(rows(&table, None).await, 20, "what was rolled back is not read again");
+    assert_sound(&table).await;
+    // Who looked before somebody else did, adopts nothing.
+    let late = world.warehouse.adopt(&halted, &candidates[1]).await.expect_err("changed meanwhile");
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn an_older_checkpoint_may_be_adopted_too() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await).await;
+    commit(&world, &append(&world, &table, 10, 20).await).await;
+    roll_back(&world, id(&first)).await;
+    let halted = world.warehouse.load("events").await.expect("load");
+    let candidates = world.warehouse.checkpoint_candidates(&halted).await.expect("candidates");
+    let adopted = world.warehouse.adopt(&halted, &candidates[1]).await.expect("adopted");
+    assert_eq!(stands_at(&world).await.expect("stands"), 10);
+    let again = commit(&world, &append(&world, &adopted, 10, 20).await).await;
+    assert_eq!(rows(&again, None).await, 20, "they are read again, because somebody said so");
+}
+
+#[tokio::test]
+async fn checkpoint_objects_are_found_when_nothing_names_them() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    commit(&world, &append(&world, &table, 0, 10).await).await;
+    drop_properties(&world).await;
+    foreign_overwrite(&world, "all", 10).await;
+    foreign_expiry(&world).await;
+    forget_earlier_files(&world).await;
+    let halted = world.warehouse.load("events").await.expect("load");
+    let candidates = world.warehouse.checkpoint_candidates(&halted).await.expect("candidates");
+    assert_eq!(candidates.len(), 1);
+    assert_eq!((candidates[0].snapshot_id, candidates[0].progress.totals.rows_in), (None, 10));
+    world.warehouse.adopt(&halted, &candidates[0]).await.expect("adopted");
+    assert_eq!(stands_at(&world).await.expect("stands"), 10);
+}
+
+#[tokio::test]
+async fn our_own_thinning_and_maintenance_never_end_in_a_halt() {
+    let world = world(|s| {
+        s.retention.newest_snapshots = 1;
+        s.retention.hourly_for_hours = 0;
+    });
+    let table = events(&world).await;
+    let mut table = commit(&world, &append(&world, &table, 0, 10).await).await;
+    for n in 0..5 {
+        let delete =
+            NewFile::new(&table, file(&table, &format!("eq-{n}"), 1, 1, DataContentType::EqualityDeletes).await);
+        commit(&world, &Intent::row_delta(&table, vec![delete], vec![])).await;
+        foreign_append(&world, &table).await;
+        table = commit(&world, &append(&world, &table, n * 10 + 10, n * 10 + 20).await).await;
+        assert_eq!(table.metadata().snapshots().len(), 2, "this one and the one before");
+        let facts = icefold_catalog::lineage::Facts::of(table.metadata()).expect("facts");
+        let standing = icefold_catalog::lineage::decide(&facts);
+        assert!(matches!(standing, icefold_catalog::lineage::Standing::At(_)), "by metadata alone: {standing:?}");
+    }
+    assert!(table.progress().await.expect("progress").changed_by_others);
+}
+
+#[tokio::test]
+async fn our_expiry_keeps_what_proves_the_checkpoint() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let own = commit(&world, &append(&world, &table, 0, 10).await).await;
+    foreign_append(&world, &own).await;
+    let between = world.warehouse.load("events").await.expect("load");
+    foreign_append(&world, &own).await;
+    let refused = world.warehouse.expire("events", &[id(&between)]).await.expect_err("proof");
+    assert!(refused.message().contains("expire it after the next commit"), "{refused}");
+    commit(&world, &append(&world, &own, 10, 20).await).await;
+    assert_eq!(world.warehouse.expire("events", &[id(&between)]).await.expect("expire"), [id(&between)]);
+}
+
+#[tokio::test]
+async fn rows_are_counted_after_a_rewrite_and_one_that_loses_rows_is_refused() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    commit(&world, &append(&world, &table, 0, 10).await).await;
+    let read = commit(&world, &append(&world, &table, 10, 20).await).await;
+    let live = read.live_files(&read.snapshot(None).expect("s").expect("s")).await.expect("files");
+    let remove: Vec<String> = live.iter().map(|f| f.file.file_path().to_owned()).collect();
+    for rows in [19, 21] {
+        let wrong = NewFile::new(&read, data_file(&read, &format!("of-{rows}"), 1, rows).await);
+        let refused = Intent::rewrite(&read, id(&read), remove.clone(), vec![wrong]);
+        let error = world.warehouse.commit("events", &refused).await.expect_err("refused");
+        assert!(error.message().contains(&format!("takes out 20 rows and puts in {rows}")), "{error}");
+    }
+    let whole = NewFile::new(&read, data_file(&read, "whole", 1, 20).await);
+    let rewritten = commit(&world, &Intent::rewrite(&read, id(&read), remove, vec![whole])).await;
+    assert!(!rewritten.progress().await.expect("progress").changed_by_others);
+    let table = commit(&world, &append(&world, &rewritten, 20, 30).await).await;
+    assert!(!table.progress().await.expect("progress").changed_by_others);
+    let checks = icefold_catalog::verify::verify(&table).await.expect("verify");
+    let counted = checks.iter().find(|c| c.invariant == "W1").expect("counted");
+    assert_eq!((counted.note.as_deref(), counted.looked_at.as_str()), (None, "4 snapshots"));
+    assert!(checks.iter().all(icefold_catalog::verify::Check::holds), "{checks:#?}");
+}
+
+#[tokio::test]
+async fn amendments_obey_the_clock_of_snapshots() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let setting = |value: &str| icefold_catalog::SchemaChange {
+        properties: [("owner".to_owned(), value.to_owned())].into(),
+        ..Default::default()
+    };
+    // A clock that is two hours fast amends and commits, a right one follows, each on top of each.
+    let (mut fast, mut last) = (true, 0);
+    for n in 0..8 {
+        let hours = 7_200_000;
+        world.clock.0.fetch_add(if fast { hours } else { -hours }, Ordering::Relaxed);
+        fast = !fast;
+        match n % 3 {
+            0 => drop(world.warehouse.evolve("events", &setting(&n.to_string())).await.expect("amended")),
+            1 => {
+                let from = stands_at(&world).await.expect("stands");
+                commit(&world, &append(&world, &table, from, from + 10).await).await;
+            }
+            _ => {
+                let before = world.warehouse.load("events").await.expect("load");
+                let olds = before.metadata().snapshots().map(|s| s.snapshot_id()).filter(|s| *s != id(&before));
+                let olds: Vec<i64> = olds.collect();
+                world.warehouse.expire("events", &olds).await.expect("expired");
+            }
+        }
+        let reopened = world.warehouse.with_components(Arc::new(SystemIds), icefold_catalog::resolve::resolve);
+        let read = reopened.load("events").await.expect("everybody can read it");
+        assert!(read.metadata().last_updated_ms() >= last, "{n}");
+        last = read.metadata().last_updated_ms();
+    }
+}
+
+#[tokio::test]
+async fn times_that_another_engine_let_go_back_are_read_in_order() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let own = commit(&world, &append(&world, &table, 0, 10).await).await;
+    let then = own.metadata().last_updated_ms();
+    foreign_rewrite(&world, |metadata| metadata["last-updated-ms"] = (then - 3_600_000).into()).await;
+    let read = world.warehouse.load("events").await.expect("only its times are wrong");
+    assert_eq!(read.metadata().last_updated_ms(), then);
+    commit(&world, &append(&world, &read, 10, 20).await).await;
 }
 
 #[tokio::test]
@@ -363,17 +648,42 @@ async fn c2_rewritten_rows_stay_older_than_a_racing_equality_delete() {
     assert!(matches!(again, CommitOutcome::AlreadyCommitted { .. }));
 }
 
+/// The rows of the first day.
+fn first_day() -> RowFilter {
+    RowFilter::Partition { spec_id: 0, partition: Struct::from_iter([Some(Literal::date(1))]) }
+}
+
 #[tokio::test]
 async fn an_overwrite_of_a_partition_replaces_just_that() {
     let world = world(|_| {});
     let table = events(&world).await;
     let (one, two) = (data_file(&table, "one", 1, 5).await, data_file(&table, "two", 2, 7).await);
+    let read = vec![one.file_path().to_owned()];
     let counts = Counts { rows_in: 12, accepted: 12, ..Counts::default() };
     let table = commit(&world, &Intent::append(&table, delta(0, 12), counts, vec![one, two])).await;
-    let filter = RowFilter::Partition { spec_id: 0, partition: Struct::from_iter([Some(Literal::date(1))]) };
-    let table = commit(&world, &Intent::overwrite(&table, filter, vec![data_file(&table, "new", 1, 6).await])).await;
+    let new = data_file(&table, "new", 1, 6).await;
+    let table = commit(&world, &Intent::overwrite(&table, first_day(), read, vec![new])).await;
     assert_eq!(rows(&table, None).await, 13);
     assert_eq!(table.snapshot(None).expect("s").expect("s").summary().operation, Operation::Overwrite);
+}
+
+#[tokio::test]
+async fn an_overwrite_never_removes_rows_that_came_after_it_was_planned() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let counts = |rows| Counts { rows_in: rows, accepted: rows, ..Counts::default() };
+    let one = data_file(&table, "one", 1, 5).await;
+    let planned_on = commit(&world, &Intent::append(&table, delta(0, 5), counts(5), vec![one])).await;
+    let overwrite = |table: &LoadedTable| Intent::overwrite(table, first_day(), vec![], vec![]);
+    let stale = overwrite(&planned_on);
+    let late = data_file(&planned_on, "late", 1, 3).await;
+    let table = commit(&world, &Intent::append(&planned_on, delta(5, 8), counts(3), vec![late])).await;
+    let outcome = world.warehouse.commit("events", &stale).await.expect("commit");
+    let CommitOutcome::Replan { reason } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("late"), "names what came: {reason}");
+    assert_eq!(rows(&world.warehouse.load("events").await.expect("load"), None).await, 8, "nothing is lost");
+    // Planned again, it is other work, though it adds as little as before.
+    assert_eq!(rows(&commit(&world, &overwrite(&table)).await, None).await, 0);
 }
 
 #[tokio::test]
@@ -382,7 +692,6 @@ async fn expiry_refuses_what_is_pinned_and_is_idempotent() {
     let table = events(&world).await;
     let first = commit(&world, &append(&world, &table, 0, 10).await).await;
     let second = commit(&world, &append(&world, &table, 10, 20).await).await;
-    let id = |t: &LoadedTable| t.metadata().current_snapshot_id().expect("id");
     let refused = world.warehouse.expire("events", &[id(&second)]).await.expect_err("current");
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     assert_eq!(world.warehouse.expire("events", &[id(&first)]).await.expect("expire"), [id(&first)]);
@@ -422,19 +731,38 @@ async fn an_upstream_user_loads_and_scans_the_same_table() {
 }
 
 #[tokio::test]
-async fn an_announcement_names_the_files_before_they_exist_and_can_be_withdrawn() {
+async fn t2_an_announcement_stays_until_the_table_holds_these_very_files() {
     let world = world(|_| {});
     let table = events(&world).await;
-    let intent = append(&world, &table, 0, 10).await;
-    let announced = world.warehouse.announce(&intent).await.expect("announce");
-    let standing = world.warehouse.announcements(table.metadata().uuid()).await.expect("read");
-    assert_eq!(standing, std::slice::from_ref(&announced));
-    assert!(
-        !announced.uri.starts_with(table.metadata().location()),
-        "outside the table, where cleaners of others look"
-    );
-    world.warehouse.withdraw(&announced).await.expect("withdraw");
-    assert!(world.warehouse.announcements(table.metadata().uuid()).await.expect("read").is_empty());
+    let (winner, loser) = (append(&world, &table, 0, 10).await, append(&world, &table, 0, 10).await);
+    let announced = |intent: &Intent| {
+        let files = intent.add.iter().map(|new| new.file.file_path().to_owned()).collect();
+        let tables = vec![AnnouncedTable { table_uuid: intent.table_uuid, files }];
+        world.warehouse.announce(intent.commit_id, intent.delta.clone(), tables)
+    };
+    let won = announced(&winner).await.expect("announce");
+    assert!(!won.uri.starts_with(table.metadata().location()), "outside the table, where cleaners of others look");
+    let lost = announced(&loser).await.expect("announce");
+    assert_ne!(winner.add, loser.add, "the same rows, in other files");
+
+    let in_by_the_winner = world.warehouse.commit("events", &winner).await.expect("commit");
+    let found_by_the_loser = world.warehouse.commit("events", &loser).await.expect("commit");
+    assert!(matches!(found_by_the_loser, CommitOutcome::AlreadyCommitted { .. }), "{found_by_the_loser:?}");
+    assert!(!world.warehouse.confirm(&lost, &[found_by_the_loser]).await.expect("look"), "its files are nowhere");
+    assert_eq!(world.warehouse.announcements().await.expect("read").len(), 2);
+    assert!(world.warehouse.confirm(&won, &[in_by_the_winner]).await.expect("withdraw"));
+    assert_eq!(world.warehouse.announcements().await.expect("read"), [lost]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_announced_is_not_written() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let path = table.new_data_path("day=1", "unknown");
+    let announced = world.warehouse.announce("work", Delta::default(), Vec::new()).await.expect("announce");
+    let error = world.warehouse.stage(&announced, &path, vec!["x".into()]).await.expect_err("unknown");
+    assert_eq!(error.kind(), ErrorKind::Bug);
+    assert_eq!(world.warehouse.store().size(&path).await.expect("look"), None);
 }
 
 #[tokio::test]

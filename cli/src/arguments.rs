@@ -212,8 +212,7 @@ pub(crate) struct IngestArguments {
     /// Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_interval: Option<u64>,
-    /// Where in the names of files their time stands, like %Y-%m-%d/%H [default: source.time_pattern, else files have the time
-    /// at which they were modified]
+    /// Where a file's name tells its time, like %Y-%m-%d/%H [default: source.time_pattern]
     #[arg(long, value_name = "PATTERN")]
     pub(crate) time_pattern: Option<String>,
     /// Keep the run's metrics in this file, in the text format of Prometheus
@@ -262,12 +261,45 @@ pub(crate) struct SnapshotsArguments {
 
 /// Arguments of `checkpoint`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct CheckpointArguments {
+    /// What to do; show it when left out.
+    #[command(subcommand)]
+    pub(crate) command: Option<CheckpointCommand>,
     /// Table
-    pub(crate) table: String,
+    #[arg(required = true)]
+    pub(crate) table: Option<String>,
     /// Snapshot [default: the current one]
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     pub(crate) snapshot: Option<i64>,
+}
+
+/// What to do with a table's place in the stream.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointCommand {
+    /// Say where a table stands whose history cannot prove it any more, so that ingest goes on from there
+    #[command(after_help = "\
+Without --yes it only says what it would assume. Examples:
+  icefold checkpoint adopt events                      the newest checkpoint that is known
+  icefold checkpoint adopt events --from 123 --yes     the one that snapshot 123 names
+Nothing is deleted and nothing is brought back; no file is touched.")]
+    Adopt(AdoptArguments),
+}
+
+/// Arguments of `checkpoint adopt`.
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArguments {
+    /// Table
+    pub(crate) table: String,
+    /// The checkpoint that this snapshot names [default: the newest that is known]
+    #[arg(long, value_name = "SNAPSHOT_ID", allow_negative_numbers = true, conflicts_with = "checkpoint")]
+    pub(crate) from: Option<i64>,
+    /// The checkpoint in this object
+    #[arg(long, value_name = "URI")]
+    pub(crate) checkpoint: Option<String>,
+    /// Do it: what it assumes is true
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Arguments of `query`.

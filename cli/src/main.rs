@@ -7,6 +7,8 @@
 //! * [`exit`], [`failure`]: exit codes and how errors are told.
 //! * [`output`], [`progress`], [`figures`]: what is printed.
 
+#![allow(clippy::disallowed_methods, reason = "the program owns the real world: its clock, threads and timers")]
+
 mod arguments;
 mod commands;
 mod config;

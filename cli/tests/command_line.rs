@@ -102,6 +102,9 @@ fn ingest_help_has_examples() {
           --commit-interval <SECONDS>
               Commit at the latest after this many seconds [default: writer.commit_interval_seconds]
 
+          --time-pattern <PATTERN>
+              Where a file's name tells its time, like %Y-%m-%d/%H [default: source.time_pattern]
+
           --metrics-file <FILE>
               Keep the run's metrics in this file, in the text format of Prometheus
 
@@ -194,7 +197,7 @@ fn mistakes_in_arguments_exit_2_and_name_the_remedy() {
     ");
     insta::assert_snapshot!(place.icefold(&["query", "SELECT 1", "--snapshot", "events"]).exits(2).stderr, @"error: --snapshot `events` is no TABLE=ID: `icefold snapshots TABLE` lists the ids");
     insta::assert_snapshot!(place.icefold(&["tables", "--set", "writer.core=2"]).exits(2).stderr, @"error: unknown key `writer.core` in --set: did you mean `writer.cores`?");
-    insta::assert_snapshot!(place.icefold(&["ingest", "ev", "--set", "writer.cores=100000"]).exits(2).stderr, @"error: `cores` = 100000 is too large: set it to 1024 or less");
+    insta::assert_snapshot!(place.icefold(&["ingest", "ev", "--set", "writer.cores=100000"]).exits(2).stderr, @"error: `writer.cores` = 100000 is too large: set it to 1024 or less");
     insta::assert_snapshot!(place.icefold(&["ingest", "no-such-folder"]).exits(2).stderr, @r"
     error: `no-such-folder` does not exist: check the path
       reason: No such file or directory (os error 2)

@@ -294,6 +294,54 @@ fn corrupt_metadata_exits_6_and_a_repair_continues() {
     place.icefold(&["ingest", "ev"]).exits(0);
 }
 
+/// Does what another engine does that makes the oldest snapshot of `events` the current one again.
+fn rolled_back(place: &Place) {
+    let files = place.files("icefold-data/icefold/events", ".metadata.json");
+    let newest = files.iter().max_by_key(|file| file.file_name().map(std::ffi::OsStr::to_owned)).expect("metadata");
+    let text = std::fs::read_to_string(newest).expect("read");
+    let mut metadata: serde_json::Value = serde_json::from_str(&text).expect("json");
+    let oldest =
+        metadata["snapshots"].as_array().expect("snapshots").iter().min_by_key(|s| s["sequence-number"].as_i64());
+    let (id, time) = (oldest.expect("snapshot")["snapshot-id"].clone(), metadata["last-updated-ms"].clone());
+    metadata["current-snapshot-id"] = id.clone();
+    metadata["refs"]["main"]["snapshot-id"] = id.clone();
+    let entry = serde_json::json!({"snapshot-id": id, "timestamp-ms": time});
+    metadata["snapshot-log"].as_array_mut().expect("log").push(entry);
+    std::fs::write(newest, metadata.to_string()).expect("written");
+}
+
+#[test]
+fn a_roll_back_halts_until_a_person_adopts_a_checkpoint() {
+    let (place, _) = ingested();
+    let first = place.count("SELECT count(*) FROM events");
+    place.icefold(&["generate", "500", "--seed", "4", "--out", "ev/more"]).exits(0);
+    place.icefold(&["ingest", "ev"]).exits(0);
+    rolled_back(&place);
+    let halted = place.icefold(&["ingest", "ev"]).exits(6);
+    assert!(halted.stderr.contains("icefold checkpoint adopt events"), "{}", halted.stderr);
+    let broken = place.icefold(&["verify", "events"]).exits(3).stdout;
+    assert!(broken.contains("BROKEN  K3") && broken.contains("it was rolled back by another engine"), "{broken}");
+
+    let asked = place.icefold(&["checkpoint", "adopt", "events"]).exits(0).stdout;
+    for words in
+        ["table events would stand at the checkpoint of snapshot", "is not read again", "run it again with --yes"]
+    {
+        assert!(asked.contains(words), "{asked}");
+    }
+    place.icefold(&["verify", "events"]).exits(3);
+    let unknown = place.icefold(&["checkpoint", "adopt", "events", "--from", "7"]).exits(2).stderr;
+    assert!(
+        unknown.contains("snapshot `7` of table `events` names no checkpoint") && unknown.contains("--from "),
+        "{unknown}"
+    );
+
+    let adopted = place.icefold(&["checkpoint", "adopt", "events", "--yes", "--json"]).exits(0).json();
+    assert_eq!(adopted["adopted"], true);
+    place.icefold(&["verify", "events"]).exits(0);
+    place.icefold(&["ingest", "ev"]).exits(0);
+    assert_eq!(place.count("SELECT count(*) FROM events"), first, "what was rolled back stays away");
+}
+
 #[test]
 fn a_warehouse_that_cannot_be_written_exits_5() {
     let place = Place::new();

@@ -14,6 +14,7 @@ pub trait Clock: Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the component that owns the wall clock")]
     fn now_ms(&self) -> i64 {
         chrono::Utc::now().timestamp_millis()
     }

@@ -15,6 +15,7 @@ pub trait Ids: Debug + Send + Sync {
 pub struct SystemIds;
 
 impl Ids for SystemIds {
+    #[expect(clippy::disallowed_methods, reason = "this is the component that owns chance")]
     fn next(&self) -> Uuid {
         Uuid::new_v4()
     }

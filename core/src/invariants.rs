@@ -30,6 +30,7 @@ macro_rules! invariants {
 invariants! {
     W1: "every accepted input offset is in the table exactly once, at every snapshot",
     W2: "rows in = accepted + duplicate + quarantined, at every snapshot",
+    W3: "all tables of a batch follow from the same decision: one written-ahead batch, rolled forward",
     K1: "a lost reply never commits twice",
     K2: "a zombie never commits",
     K3: "progress never goes back",

@@ -1,5 +1,6 @@
 //! What every other crate of icefold agrees on, and nothing that touches the world.
 //!
+//! * [`bounds`]: what numbers settings take.
 //! * [`position`]: places in the stream: [`ShardId`], [`Offset`], [`Checkpoint`], [`Delta`].
 //! * [`commit_id`]: the identity of a piece of work, so that the same work is recognised when it comes back.
 //! * [`contract`]: data contracts, from their YAML to the rules that the decoder runs.
@@ -11,6 +12,9 @@
 //!
 //! There is no network, no task and no wall clock here: everything is a value or a pure function.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests meet the real world where it is their subject"))]
+
+pub mod bounds;
 pub mod clock;
 pub mod commit_id;
 pub mod contract;
@@ -23,7 +27,7 @@ pub mod tables;
 pub mod timestamp;
 
 pub use clock::{Clock, SystemClock};
-pub use commit_id::CommitId;
+pub use commit_id::{BatchId, CommitId};
 pub use counts::Counts;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Ids, SystemIds};

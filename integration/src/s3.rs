@@ -1,5 +1,7 @@
 //! An S3 server for tests: SeaweedFS on the loopback interface, which lives as long as its value does.
 
+#![allow(clippy::disallowed_methods, reason = "a real server, in real time")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

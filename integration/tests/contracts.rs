@@ -1,6 +1,8 @@
 //! Data contracts by the real binary: put in force under a running ingest, refused when they would break somebody, tried on
 //! real events first.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -444,7 +446,7 @@ fn what_a_redrive_has_let_in_under_a_running_ingest_is_a_duplicate_from_then_on(
 }
 
 #[test]
-fn what_was_appended_to_a_file_days_later_can_be_let_in() {
+fn what_came_in_a_file_that_was_given_an_older_time_can_be_let_in() {
     let scene = Scene::new();
     let file = scene.path("source/1.ndjson");
     let event =
@@ -454,8 +456,26 @@ fn what_was_appended_to_a_file_days_later_can_be_let_in() {
     succeed(&mut scene.ingest());
     assert_eq!(scene.number("SELECT count(*) FROM quarantine WHERE reason = 'implausible_received_at'"), 1);
     succeed(scene.icefold().args(["quarantine", "redrive"]));
-    let arrival = "SELECT count(*) FROM events WHERE arrival_time = TIMESTAMP '2026-11-03T10:00:00Z'";
-    assert_eq!(scene.number(arrival), 1);
+    let times = "SELECT count(*) FROM events WHERE arrival_time = TIMESTAMP '2026-11-03T10:00:00Z' AND stream_time = \
+                 TIMESTAMP '2026-11-01T10:00:00Z'";
+    assert_eq!(scene.number(times), 1, "the time of the stream is that of the quarantined row");
+    succeed(scene.icefold().arg("verify"));
+}
+
+#[test]
+fn what_is_appended_to_a_file_weeks_later_is_accepted() {
+    let scene = Scene::new();
+    let file = scene.path("source/1.ndjson");
+    let mut lines = String::new();
+    for (day, id) in [("2026-10-01", "n1"), ("2026-11-03", "n2")] {
+        let time = format!("{day}T10:00:00Z");
+        let event = r#"{"type":"track","event":"E","anonymousId":"d""#;
+        lines.push_str(&format!("{event},\"messageId\":\"{id}\",\"receivedAt\":\"{time}\"}}\n"));
+        fs::write(&file, &lines).expect("write");
+        succeed(Command::new("touch").args(["-d", &time]).arg(&file));
+        succeed(&mut scene.ingest());
+    }
+    assert_eq!(scene.number("SELECT count(*) FROM events WHERE stream_time = arrival_time"), 2);
     succeed(scene.icefold().arg("verify"));
 }
 

@@ -1,6 +1,8 @@
 //! Crash tests of the real binary: killed with -9 at random moments and at named points, and two at once; what is in the
 //! tables in the end must be what an undisturbed run puts there, row by row and column by column.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -19,7 +21,8 @@ const COMMIT_BYTES: &str = "400000";
 /// Longest life of a process before it is killed, in milliseconds.
 const LONGEST_LIFE_MS: u64 = 450;
 /// Points of the writer at which it can be made to die (`ICEFOLD_FAIL_POINT`).
-const FAIL_POINTS: [&str; 5] = ["after-announce", "mid-upload", "after-upload", "between-tables", "after-commit"];
+const FAIL_POINTS: [&str; 6] =
+    ["after-announce", "mid-upload", "after-upload", "after-batch", "between-tables", "after-commit"];
 /// Exit code of a run that another writer fenced (docs/cli.md).
 const FENCED: i32 = 4;
 

@@ -1,6 +1,8 @@
 //! Enrichment by the real binary: sessions and identities over a reshard, data that is replaced or broken, and what each
 //! commit says about it.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,7 @@
 //! The whole warehouse on S3: the same tables as on disk, through kills, and through a server that goes away.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

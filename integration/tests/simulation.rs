@@ -4,6 +4,8 @@
 //! `ICEFOLD_SIM_SEEDS=100000` runs more seeds of the protocol, `ICEFOLD_SIM_INGEST_SEEDS=5000` more of the writer,
 //! `ICEFOLD_SIM_FROM=N` starts at seed N; a number of 1 with it repeats one.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use icefold_integration::sim::oracle::Violation;
 use icefold_integration::sim::{Mutation, Outcome, ingest, run};
 

@@ -20,10 +20,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{DataFile, DataFileFormat};
 use icefold_catalog::LiveFile;
 use icefold_core::Error;
+use icefold_files::deletes::{Scope, ScopedDelete};
 use object_store::ObjectMeta;
 
 use crate::columns::Columns;
-use crate::deletes::{Scope, ScopedDelete};
 use crate::error::external;
 use crate::field_ids::FieldIdAdapterFactory;
 use crate::files::Place;

@@ -23,14 +23,14 @@ use datafusion::physical_plan::empty::EmptyExec;
 use iceberg::spec::{DataContentType, FormatVersion, SnapshotRef, TableMetadataRef};
 use icefold_catalog::{LiveFile, LoadedTable};
 use icefold_core::Error;
+use icefold_files::deletes::{DeletePlan, NOWHERE, ScopedDelete, group_by_key, plan};
 use tokio::sync::OnceCell;
 
 use crate::bounds::FileBounds;
 use crate::columns::Columns;
-use crate::deletes::equality::{EqualityDeletes, KeySet, dropped_key_columns, group_by_key};
+use crate::deletes::equality::{EqualityDeletes, KeySet, dropped_key_columns};
 use crate::deletes::exec::DeleteExec;
 use crate::deletes::position::{DeletedPositions, Target};
-use crate::deletes::{DeletePlan, NOWHERE, ScopedDelete, plan};
 use crate::error::external;
 use crate::files::{CatalogFiles, Place, SnapshotFiles};
 use crate::scan::{ParquetScan, ScanFile};

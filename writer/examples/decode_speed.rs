@@ -4,6 +4,8 @@
 //! cargo run --release -p icefold-writer --example decode_speed [ROUNDS]
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

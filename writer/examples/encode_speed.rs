@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p icefold-writer --example encode_speed -- [EVENTS]`
 
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --package icefold-writer --example fold_speed`
 
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
 use std::hint::black_box;
 use std::time::Instant;
 

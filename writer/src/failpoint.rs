@@ -5,20 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use icefold_core::{Error, Result};
 
-/// The intents of a batch are announced, none of its files is uploaded.
+/// The files of a batch are announced, none of its files is uploaded.
 pub const AFTER_ANNOUNCE: &str = "after-announce";
 /// A file is uploaded; others of the same batch may not be. Hit once for each file.
 pub const MID_UPLOAD: &str = "mid-upload";
-/// Every file of a batch is uploaded, no table is committed.
+/// Every file of a batch is uploaded, the batch object is not written.
 pub const AFTER_UPLOAD: &str = "after-upload";
-/// A table is committed, the next one is not. Hit once less than a batch has tables, and
-/// once for each file of a redrive.
+/// The batch object is written, no table is committed.
+pub const AFTER_BATCH: &str = "after-batch";
+/// A table is committed, others of the batch may not be. Hit once less than a batch has tables.
 pub const BETWEEN_TABLES: &str = "between-tables";
 /// Every table is committed.
 pub const AFTER_COMMIT: &str = "after-commit";
 
 /// Every fail point, in the order in which a batch passes them.
-pub const ALL: [&str; 5] = [AFTER_ANNOUNCE, MID_UPLOAD, AFTER_UPLOAD, BETWEEN_TABLES, AFTER_COMMIT];
+pub const ALL: [&str; 6] = [AFTER_ANNOUNCE, MID_UPLOAD, AFTER_UPLOAD, AFTER_BATCH, BETWEEN_TABLES, AFTER_COMMIT];
 
 /// At most one armed fail point. Handed to the writer; by default nothing is armed.
 #[derive(Clone, Default)]

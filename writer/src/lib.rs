@@ -1,5 +1,7 @@
 //! Records in, committed snapshots out.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests meet the real world where it is their subject"))]
+
 pub mod chunk;
 mod columns;
 pub mod contracts;

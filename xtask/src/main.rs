@@ -1,10 +1,13 @@
 //! The project's recipes: `cargo xtask` lists them.
 //!
 //! Everything is built for the whole workspace and in the release profile, so that the large dependencies are built once,
-//! with the same features, whatever is run. [`config_reference`] writes `docs/config.md`, [`fuzz`] searches for bad
-//! input.
+//! with the same features, whatever is run. [`config_reference`] writes `docs/config.md`, [`dependencies`] checks licences and
+//! what is unused, [`fuzz`] searches for bad input.
+
+#![allow(clippy::disallowed_methods, reason = "recipes run in the real world and tell how long they took")]
 
 mod config_reference;
+mod dependencies;
 mod fuzz;
 
 use std::ffi::OsStr;
@@ -27,7 +30,7 @@ type Outcome = Result<(), String>;
 
 const RECIPES: &[Recipe] = &[
     Recipe { name: "test", about: "everything that must pass: lint, all tests, docs", run: test },
-    Recipe { name: "lint", about: "formatting and clippy, warnings are errors", run: lint },
+    Recipe { name: "lint", about: "formatting, dependencies and clippy, warnings are errors", run: lint },
     Recipe { name: "sim", about: "simulate the commit protocol; `sim SEEDS [FIRST]` runs more or others", run: sim },
     Recipe { name: "sim-writer", about: "the same of the whole writer, with its state", run: sim_writer },
     Recipe { name: "crash", about: "kill the real binary at random moments and at named points", run: crash },
@@ -85,6 +88,8 @@ fn test(_: &[String]) -> Outcome {
 
 fn lint(_: &[String]) -> Outcome {
     step("formatting", cargo(&["fmt", "--all", "--check"]))?;
+    eprintln!("xtask: dependencies");
+    dependencies::check()?;
     step("clippy", cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
 }
 

@@ -4,6 +4,9 @@
 //! The swap is one `UPDATE … WHERE metadata_location = old`: the database makes it atomic, the number of changed rows
 //! tells who won.
 
+mod verdict;
+
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,9 +14,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use icefold_core::{Error, ErrorKind, Result};
 use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions, PgSeverity};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use self::verdict::{Phase, Verdict};
 use super::{Pointer, PointerStore, SwapError, TableName};
 
 /// Name under which the tables stand in the catalog database; PyIceberg and Spark must use it as catalog name.
@@ -22,6 +26,9 @@ pub const CATALOG_NAME: &str = "icefold";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a Postgres connection may take.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a statement may take. A server that vanished without a word would be waited for for ever; what becomes of the
+/// statement is then unknown.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections to Postgres: commits of one process are few.
 const MAX_CONNECTIONS: u32 = 4;
 
@@ -57,23 +64,107 @@ enum Pool {
     Postgres(PgPool),
 }
 
+/// Why a statement failed, and how far it was.
+#[derive(Debug)]
+struct Failure {
+    error: sqlx::Error,
+    phase: Phase,
+}
+
+impl Failure {
+    fn not_sent(error: sqlx::Error) -> Self {
+        Failure { error, phase: Phase::NotSent }
+    }
+
+    fn sent(error: sqlx::Error) -> Self {
+        let last_word = |e: &PgDatabaseError| matches!(e.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+        let phase = match &error {
+            sqlx::Error::Database(e) if e.try_downcast_ref().is_some_and(last_word) => Phase::Ended,
+            sqlx::Error::Database(_) => Phase::Answered,
+            _ => Phase::Ended,
+        };
+        Failure { error, phase }
+    }
+
+    fn timed_out() -> Self {
+        let message = format!("no answer in {} s", ANSWER_TIMEOUT.as_secs());
+        Failure::sent(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+
+    fn verdict(&self) -> Verdict {
+        match (&self.error, self.phase) {
+            (sqlx::Error::Database(e), phase) => {
+                let code = e.code().unwrap_or_default();
+                match e.try_downcast_ref::<PgDatabaseError>() {
+                    Some(_) => verdict::of_postgres(&code, phase),
+                    None => verdict::of_sqlite(code.parse().unwrap_or_default()),
+                }
+            }
+            (_, Phase::NotSent) => Verdict::Transient,
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// Returns the error for people, of what changes nothing or can be said again.
+    fn of_look(self) -> Error {
+        let kind = match self.verdict() {
+            Verdict::Refused => ErrorKind::Refused,
+            _ => ErrorKind::Transient,
+        };
+        explain(kind, self.error)
+    }
+}
+
+/// Waits for the answer to a statement, not for ever.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is cut short is told as unknown; the simulation's pointers are in memory"
+)]
+async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(Failure::sent),
+        Err(_) => Err(Failure::timed_out()),
+    }
+}
+
+/// Runs a statement on a connection of either pool: `$statement` makes it. A connection that answered with an error is not used
+/// again: after a fail-over it may lead to what is a replica now.
+macro_rules! run {
+    ($pool:expr, $connection:ident => $statement:expr) => {
+        match $pool {
+            Pool::Sqlite(pool) => run_on!(pool, $connection => $statement),
+            Pool::Postgres(pool) => run_on!(pool, $connection => $statement),
+        }
+    };
+}
+
+macro_rules! run_on {
+    ($pool:expr, $connection:ident => $statement:expr) => {
+        match $pool.acquire().await {
+            Err(e) => Err(Failure::not_sent(e)),
+            Ok(mut acquired) => {
+                let $connection = &mut *acquired;
+                let answer = answered($statement).await;
+                if answer.is_err() {
+                    drop(acquired.detach());
+                }
+                answer
+            }
+        }
+    };
+}
+
 /// Runs a statement with text parameters on either database and gives the number of rows it changed.
 macro_rules! execute {
     ($pool:expr, $sql:expr $(, $bind:expr)*) => {
-        match $pool {
-            Pool::Sqlite(pool) => sqlx::query($sql)$(.bind($bind))*.execute(pool).await.map(|done| done.rows_affected()),
-            Pool::Postgres(pool) => sqlx::query($sql)$(.bind($bind))*.execute(pool).await.map(|done| done.rows_affected()),
-        }
+        run!($pool, connection => async { sqlx::query($sql)$(.bind($bind))*.execute(connection).await.map(|done| done.rows_affected()) })
     };
 }
 
 /// Reads one text column with text parameters from either database.
 macro_rules! texts {
     ($pool:expr, $sql:expr $(, $bind:expr)*) => {
-        match $pool {
-            Pool::Sqlite(pool) => sqlx::query_scalar::<_, String>($sql)$(.bind($bind))*.fetch_all(pool).await,
-            Pool::Postgres(pool) => sqlx::query_scalar::<_, String>($sql)$(.bind($bind))*.fetch_all(pool).await,
-        }
+        run!($pool, connection => sqlx::query_scalar::<_, String>($sql)$(.bind($bind))*.fetch_all(connection))
     };
 }
 
@@ -109,14 +200,16 @@ impl SqlPointers {
             .filename(path)
             .create_if_missing(true)
             .busy_timeout(BUSY_TIMEOUT)
-            // One file, and a commit that was acknowledged survives a power cut.
+            // One file, and a commit that was acknowledged survives a power cut. A transaction ends by the removal of its
+            // journal; `FULL` leaves that in the folder's cache, so that a power cut may bring the journal back, which
+            // undoes the commit. `EXTRA` syncs the folder too (`integration/tests/durability.rs` looks at the calls).
             .journal_mode(SqliteJournalMode::Delete)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(SqliteSynchronous::Extra)
             // A wait for another process's lock is no slow statement to warn of; when it is too long, that is an error.
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
         let at = path.display().to_string();
-        let pool = pool.connect_with(options).await.map_err(|e| explain(e).with("catalog", &at))?;
+        let pool = pool.connect_with(options).await.map_err(|e| Failure::not_sent(e).of_look().with("catalog", &at))?;
         Self::prepare(Pool::Sqlite(pool)).await.map_err(|e| e.with("catalog", at))
     }
 
@@ -125,14 +218,15 @@ impl SqlPointers {
             Error::invalid("the catalog URL is malformed: write postgres://user:password@host/database").because(e)
         })?;
         let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-        Self::prepare(Pool::Postgres(pool.connect_with(options).await.map_err(explain)?)).await
+        let pool = pool.connect_with(options).await.map_err(|e| Failure::not_sent(e).of_look())?;
+        Self::prepare(Pool::Postgres(pool)).await
     }
 
     async fn prepare(pool: Pool) -> Result<Self> {
         // A catalog that is only read may be read-only: create the tables only when they are missing.
         if texts!(&pool, "SELECT table_name FROM iceberg_tables WHERE 1 = 0").is_err() {
-            execute!(&pool, CREATE_TABLES).map_err(explain)?;
-            execute!(&pool, CREATE_NAMESPACES).map_err(explain)?;
+            execute!(&pool, CREATE_TABLES).map_err(Failure::of_look)?;
+            execute!(&pool, CREATE_NAMESPACES).map_err(Failure::of_look)?;
         }
         Ok(SqlPointers(pool))
     }
@@ -153,72 +247,80 @@ pub(crate) fn sqlite_file(uri: &str) -> Option<&Path> {
 }
 
 /// Turns a statement that changes one row into the outcome of a swap.
-fn outcome(changed: Result<u64, sqlx::Error>) -> Result<(), SwapError> {
+fn outcome(changed: Result<u64, Failure>) -> Result<(), SwapError> {
     match changed {
         Ok(1..) => Ok(()),
         Ok(0) => Err(SwapError::Conflict),
-        Err(e) => {
-            let certain = nothing_happened(&e);
-            let error = explain(e);
-            Err(match error.kind() {
-                ErrorKind::Refused if certain => SwapError::Refused(error),
-                _ if certain => SwapError::Transient(error),
-                _ => SwapError::Unknown(error),
-            })
-        }
+        Err(failure) => Err(match failure.verdict() {
+            Verdict::Conflict => SwapError::Conflict,
+            Verdict::Transient => SwapError::Transient(explain(ErrorKind::Transient, failure.error)),
+            Verdict::Unknown => SwapError::Unknown(explain(ErrorKind::OutcomeUnknown, failure.error)),
+            Verdict::Refused => SwapError::Refused(explain(ErrorKind::Refused, failure.error)),
+        }),
     }
 }
 
-/// Whether the database itself said that the statement failed, which undoes it, or it was never sent. A broken
-/// connection says neither. SQLite's I/O errors (disk full among them) roll back.
-fn nothing_happened(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
-}
-
-fn explain(error: sqlx::Error) -> Error {
-    let message = error.to_string();
+/// Says in words what `kind` was decided to be; a damaged file is its own kind.
+fn explain(kind: ErrorKind, error: sqlx::Error) -> Error {
     let (kind, text) = match &error {
-        sqlx::Error::Database(e) if message.contains("database is locked") || e.code().as_deref() == Some("5") => {
-            (ErrorKind::Transient, "the catalog database is locked by another process: stop it or wait, then run again")
-        }
-        sqlx::Error::Database(_) if message.contains("readonly") => {
-            (ErrorKind::Refused, "the catalog database is read-only: make the file and its folder writable")
-        }
-        sqlx::Error::Database(_) if message.contains("disk is full") => {
-            (ErrorKind::Refused, "the disk of the catalog database is full: free space and run again, nothing was lost")
-        }
-        sqlx::Error::Database(_) if message.contains("not a database") || message.contains("malformed") => {
-            (ErrorKind::Corrupt, "the catalog database is damaged: restore it from a backup")
-        }
-        sqlx::Error::Database(_) if message.contains("unable to open") => {
-            (ErrorKind::Refused, "the catalog database cannot be opened: check that folder and file are writable")
-        }
-        sqlx::Error::PoolTimedOut => (ErrorKind::Transient, "the catalog database does not answer: check that it runs"),
+        sqlx::Error::Database(e) => match e.try_downcast_ref::<PgDatabaseError>() {
+            Some(e) => (kind, in_words_of_postgres(e.code())),
+            None => in_words_of_sqlite(kind, e.code().and_then(|code| code.parse().ok()).unwrap_or_default()),
+        },
+        sqlx::Error::PoolTimedOut => (kind, "the catalog database does not answer: check that it runs"),
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
-            (ErrorKind::Transient, "the catalog database cannot be reached: check host, port and network")
+            (kind, "the catalog database cannot be reached: check host, port and network")
         }
-        sqlx::Error::Database(_) => (ErrorKind::Refused, "the catalog database refuses"),
-        _ => (ErrorKind::Transient, "the catalog database does not answer as it should"),
+        _ => (kind, "the catalog database does not answer as it should"),
     };
     Error::new(kind, text).because(error)
+}
+
+fn in_words_of_sqlite(kind: ErrorKind, code: i32) -> (ErrorKind, &'static str) {
+    match code & 0xff {
+        5 | 6 => (kind, "the catalog database is locked by another process: stop it or wait, then run again"),
+        8 => (kind, "the catalog database is read-only: make the file and its folder writable"),
+        10 => (kind, "the catalog database cannot be read or written: check its disk"),
+        11 | 26 => (ErrorKind::Corrupt, "the catalog database is damaged: restore it from a backup"),
+        13 => (kind, "the disk of the catalog database is full: free space and run again, nothing was lost"),
+        14 => (kind, "the catalog database cannot be opened: check that folder and file are writable"),
+        _ => (kind, "the catalog database refuses"),
+    }
+}
+
+fn in_words_of_postgres(state: &str) -> &'static str {
+    match state.get(..2).unwrap_or_default() {
+        _ if state == "25006" => "the catalog database is read-only: wait for the fail-over, or connect to the primary",
+        "08" | "57" => "the catalog database goes away or comes up: wait, or check that it runs",
+        "28" => "the catalog database does not let this user in: check user and password",
+        "3D" => "the catalog database does not exist: check its name, or create it",
+        "40" | "55" => "the catalog database is busy with another process",
+        "53" => "the catalog database has no disk, memory or connections left: give it more",
+        _ => "the catalog database refuses",
+    }
 }
 
 #[async_trait]
 impl PointerStore for SqlPointers {
     async fn load(&self, table: &TableName) -> Result<Option<Pointer>> {
-        let found = texts!(&self.0, LOAD, CATALOG_NAME, &table.namespace, &table.name).map_err(explain)?;
+        let found = texts!(&self.0, LOAD, CATALOG_NAME, &table.namespace, &table.name).map_err(Failure::of_look)?;
         Ok(found.into_iter().next().map(Pointer::to))
     }
 
     async fn list(&self, namespace: &str) -> Result<Vec<String>> {
-        texts!(&self.0, LIST, CATALOG_NAME, namespace).map_err(explain)
+        texts!(&self.0, LIST, CATALOG_NAME, namespace).map_err(Failure::of_look)
     }
 
     async fn create(&self, table: &TableName, metadata_location: &str) -> Result<(), SwapError> {
-        match execute!(&self.0, INSERT_NAMESPACE, CATALOG_NAME, &table.namespace) {
-            Ok(_) => outcome(execute!(&self.0, INSERT, CATALOG_NAME, &table.namespace, &table.name, metadata_location)),
-            Err(e) => Err(SwapError::Transient(explain(e))),
+        if let Err(failure) = execute!(&self.0, INSERT_NAMESPACE, CATALOG_NAME, &table.namespace) {
+            // Whatever became of the namespace, the table was not touched.
+            let error = failure.of_look();
+            return Err(match error.kind() {
+                ErrorKind::Transient => SwapError::Transient(error),
+                _ => SwapError::Refused(error),
+            });
         }
+        outcome(execute!(&self.0, INSERT, CATALOG_NAME, &table.namespace, &table.name, metadata_location))
     }
 
     async fn swap(&self, table: &TableName, expected: &Pointer, new_location: &str) -> Result<(), SwapError> {

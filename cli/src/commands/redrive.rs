@@ -1,16 +1,15 @@
 //! `icefold quarantine redrive`: quarantined events that pass now, into `events`, once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use futures::StreamExt;
 use icefold_catalog::{LiveFile, LoadedTable, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Error, ErrorKind, Result};
+use icefold_core::{Error, ErrorKind, Result, ShardId};
 use icefold_sql::QuerySession;
-use icefold_writer::redrive::{Admitted, Choice, EventPlace, Fate, Judged, Passing, Redrive};
+use icefold_writer::redrive::{Admitted, Choice, EventPlace, Fate, Judged, Passing, Redrive, Related};
 use serde::Serialize;
 
 use super::quarantine::check_reason;
@@ -120,7 +119,7 @@ impl Run<'_> {
                 seen.extend(self.file(live).await?);
             }
             if !self.moved {
-                return Ok(());
+                return if self.report.dry_run { Ok(()) } else { self.redrive.settled().await };
             }
         }
     }
@@ -138,6 +137,7 @@ impl Run<'_> {
             }
             let events = self.warehouse.load(TableKind::Events.name()).await?;
             let checkpoint = events.progress().await?.checkpoint;
+            self.known.related = Related::of(&checkpoint);
             let judged = self.redrive.judge(live.clone(), &self.choice, &checkpoint).await?;
             if let Admitted::Yes(rest) = self.redrive_once(&judged, &events).await? {
                 return Ok(rest);
@@ -152,13 +152,14 @@ impl Run<'_> {
     async fn redrive_once(&mut self, judged: &Judged, events: &LoadedTable) -> Result<Admitted> {
         let pinned = events.metadata().current_snapshot_id().map(|id| (events.name().to_owned(), id));
         let tables = query::open(self.session, &self.warehouse, pinned.into_iter().collect()).await?;
-        if self.redrive.is_let_in(judged, events) {
-            return self.finish(judged, &tables).await;
+        let there = self.redrive.left_behind(judged);
+        if !there.is_empty() {
+            return self.finish(judged, &there).await;
         }
         let fates = self.fates(&tables, &judged.passing).await?;
         let admitted = match self.report.dry_run || fates.is_empty() {
             true => Admitted::Yes(Vec::new()),
-            false => self.redrive.admit(judged, &fates, events).await?,
+            false => self.redrive.admit(judged, &fates, events, &self.known.related).await?,
         };
         if matches!(admitted, Admitted::Yes(_)) {
             self.report.account(judged, &fates);
@@ -167,13 +168,8 @@ impl Run<'_> {
     }
 
     /// Takes out of the quarantine what a run that was interrupted has let in. The rest of the file is a new one then.
-    async fn finish(&mut self, judged: &Judged, tables: &QuerySession) -> Result<Admitted> {
-        let there = rows_in_events(tables, &judged.places).await?;
-        if there.is_empty() {
-            tracing::warn!("events that a redrive has let in are not in `events` any more: their file is left alone");
-            return Ok(Admitted::Yes(Vec::new()));
-        }
-        if !self.report.dry_run && self.redrive.finish(judged, &there).await? == Admitted::No {
+    async fn finish(&mut self, judged: &Judged, there: &HashSet<usize>) -> Result<Admitted> {
+        if !self.report.dry_run && self.redrive.finish(judged, there).await? == Admitted::No {
             return Ok(Admitted::No);
         }
         self.report.looked_at += there.len() as u64;
@@ -184,39 +180,19 @@ impl Run<'_> {
     }
 
     /// Finds out which of the events that pass are in `events` already, or repeat one that is, by the rule of
-    /// deduplication: the same `messageId` within the window of arrival.
+    /// deduplication: the same `messageId` in a related shard, within the window of `stream_time`.
     async fn fates(&mut self, tables: &QuerySession, passing: &[Passing]) -> Result<Vec<Fate>> {
         let seconds = self.session.settings().writer.dedup_window_seconds;
         let window = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         // What a dry run would have let in is in no table: later files may repeat it.
         if !self.report.dry_run {
-            self.known = Known::default();
+            self.known.forget();
         }
         for passing in passing.chunks(IDS_OF_A_QUERY) {
             self.known.read(tables, passing, window).await?;
         }
         Ok(passing.iter().map(|passing| self.known.fate(passing, window)).collect())
     }
-}
-
-/// Returns which rows of a file lie in `events`.
-async fn rows_in_events(tables: &QuerySession, places: &[EventPlace]) -> Result<HashSet<usize>> {
-    let segments: BTreeSet<&str> = places.iter().map(|place| place.segment.as_str()).collect();
-    let offsets = places.iter().map(|place| place.source_offset);
-    let (Some(first), Some(last)) = (offsets.clone().min(), offsets.max()) else { return Ok(HashSet::new()) };
-    let quoted: Vec<String> = segments.iter().map(|segment| quoted(segment)).collect();
-    let sql = format!(
-        "SELECT shard, segment, source_offset, sub_offset FROM events WHERE source_offset BETWEEN {first} AND {last} \
-         AND segment IN ({})",
-        quoted.join(", ")
-    );
-    let wanted: HashMap<&EventPlace, usize> = places.iter().zip(0..).collect();
-    let mut found = HashSet::new();
-    let mut stream = tables.query(&sql).await?;
-    while let Some(rows) = stream.next().await.transpose()? {
-        found.extend(event_places(&rows, 0)?.iter().filter_map(|place| wanted.get(place)));
-    }
-    Ok(found)
 }
 
 /// Reads places from four columns, the first of which is the one numbered `first`.
@@ -227,7 +203,7 @@ fn event_places(rows: &RecordBatch, first: usize) -> Result<Vec<EventPlace>> {
     let offsets = rows.column(first + 2).as_primitive_opt::<Int64Type>().ok_or_else(odd)?;
     let subs = rows.column(first + 3).as_primitive_opt::<Int32Type>().ok_or_else(odd)?;
     let place = |row: usize| EventPlace {
-        shard: shards.value(row).to_owned(),
+        shard: ShardId::new(shards.value(row)),
         segment: segments.value(row).to_owned(),
         source_offset: offsets.value(row),
         sub_offset: subs.value(row),
@@ -243,18 +219,20 @@ fn quoted(text: &str) -> String {
 #[derive(Default)]
 struct Known {
     places: HashSet<EventPlace>,
-    arrivals: HashMap<String, Vec<i64>>,
+    /// By `messageId`, the shard and the `stream_time` of each event.
+    events: HashMap<String, Vec<(ShardId, i64)>>,
+    related: Related,
 }
 
 impl Known {
     async fn read(&mut self, tables: &QuerySession, passing: &[Passing], window_micros: i64) -> Result<()> {
-        let arrivals = passing.iter().map(|passing| passing.arrival_micros);
-        let (Some(first), Some(last)) = (arrivals.clone().min(), arrivals.max()) else { return Ok(()) };
+        let times = passing.iter().map(|passing| passing.stream_time_micros);
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(()) };
         let ids: Vec<String> = passing.iter().map(|passing| quoted(&passing.message_id)).collect();
         // The bounds spare all files of `events` that cannot matter.
         let sql = format!(
-            "SELECT message_id, shard, segment, source_offset, sub_offset, arrival_time FROM events \
-             WHERE arrival_time BETWEEN {} AND {} AND message_id IN ({})",
+            "SELECT message_id, shard, segment, source_offset, sub_offset, stream_time FROM events \
+             WHERE stream_time BETWEEN {} AND {} AND message_id IN ({})",
             sql_time(first.saturating_sub(window_micros)),
             sql_time(last.saturating_add(window_micros)),
             ids.join(", ")
@@ -262,10 +240,11 @@ impl Known {
         let odd = || Error::bug("`events` was read with other columns");
         for rows in query::rows(tables, &sql).await? {
             let ids = rows.column(0).as_string_view_opt().ok_or_else(odd)?;
-            let arrivals = rows.column(5).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?;
+            let times = rows.column(5).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?;
             for (row, place) in event_places(&rows, 1)?.into_iter().enumerate() {
+                let event = (place.shard.clone(), times.value(row));
+                self.events.entry(ids.value(row).to_owned()).or_default().push(event);
                 self.places.insert(place);
-                self.arrivals.entry(ids.value(row).to_owned()).or_default().push(arrivals.value(row));
             }
         }
         Ok(())
@@ -276,12 +255,19 @@ impl Known {
         if self.places.contains(&passing.place) {
             return Fate::AlreadyIn;
         }
-        let arrivals = self.arrivals.entry(passing.message_id.clone()).or_default();
-        if arrivals.iter().any(|arrival| arrival.abs_diff(passing.arrival_micros) <= window_micros.unsigned_abs()) {
+        let events = self.events.entry(passing.message_id.clone()).or_default();
+        let (shard, at) = (&passing.place.shard, passing.stream_time_micros);
+        let is_near = |time: i64| time.abs_diff(at) <= window_micros.unsigned_abs();
+        if events.iter().any(|(other, time)| self.related.are(shard, other) && is_near(*time)) {
             return Fate::Duplicate;
         }
-        arrivals.push(passing.arrival_micros);
+        events.push((shard.clone(), at));
         Fate::Accept
+    }
+
+    fn forget(&mut self) {
+        self.places.clear();
+        self.events.clear();
     }
 }
 

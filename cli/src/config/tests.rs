@@ -52,7 +52,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
 fn wrong_values_are_refused_with_what_is_expected() {
     insta::assert_snapshot!(message(config("[writer]\ncores = 'two'", &[], &[], &[])), @r#"`writer.cores` is "two" in FILE expected a whole number"#);
     insta::assert_snapshot!(message(config("", &[("ICEFOLD_S3_ALLOW_HTTP", "maybe")], &[], &[])), @r#"`s3.allow_http` is "maybe" in ICEFOLD_S3_ALLOW_HTTP: expected true or false"#);
-    insta::assert_snapshot!(message(config("[retention]\nnewest_snapshots = 1", &[], &[], &[])), @"retention.newest_snapshots is below 2: the current snapshot and its parent must stay");
+    insta::assert_snapshot!(message(config("[retention]\nnewest_snapshots = 1", &[], &[], &[])), @"`retention.newest_snapshots` = 1 is too small: set it to 2 or more");
     insta::assert_snapshot!(message(config("", &[], &[], &["writer.cores"])), @"--set `writer.cores` is no KEY=VALUE");
 }
 

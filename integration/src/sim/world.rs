@@ -9,7 +9,8 @@ use super::faults::{Rates, turns};
 use super::lake::Lake;
 use super::mutation::Mutation;
 use super::oracle::{Oracle, Violation};
-use super::writer::{self, End, TABLES};
+use super::writer::{self, End, Life, TABLES};
+use super::{recovery, strangers};
 
 /// Records per shard.
 const STREAM_LENGTH: u64 = 16;
@@ -44,6 +45,8 @@ struct Lives {
     fenced: u32,
     /// Tables and commits that were refused as fenced.
     refused: Vec<(&'static str, String)>,
+    /// Why tables could not be made alike by their batches.
+    torn: Vec<String>,
     finished: bool,
 }
 
@@ -52,6 +55,8 @@ struct World {
     /// A history shorter than the lookup of a lost reply may need.
     is_forgetful: bool,
     writers: u64,
+    /// How often another engine works on the tables.
+    visits: u32,
 }
 
 impl World {
@@ -72,14 +77,21 @@ impl World {
         // A history shorter than the lookup of a lost reply may need is allowed: it fences, and loses nothing.
         settings.retention.newest_snapshots = if rng.random_bool(0.2) { 3 } else { 100 };
         settings.retention.hourly_for_hours = 1;
-        let is_forgetful = settings.retention.newest_snapshots < 10;
         let writers = rng.random_range(1..=3);
-        World { lake: Lake::new(seed, mutation, rates, settings), is_forgetful, writers }
+        let visits = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..5) };
+        // Others expire what a look for a lost reply may need, and so do the people who run the tables.
+        let is_forgetful = settings.retention.newest_snapshots < 10 || visits > 0;
+        World { lake: Lake::new(seed, mutation, rates, settings), is_forgetful, writers, visits }
     }
 
     async fn run(self) -> Outcome {
         let writers = (0..self.writers).map(|process| self.writer(process));
-        let compacting = futures::future::join(self.compactor(self.writers), self.compactor(self.writers + 1));
+        let compacting = futures::future::join4(
+            self.compactor(self.writers),
+            self.compactor(self.writers + 1),
+            self.amender(self.writers + 2),
+            self.stranger(self.writers + 3),
+        );
         let ends = {
             let writing = futures::future::join_all(writers);
             futures::pin_mut!(writing, compacting);
@@ -97,9 +109,10 @@ impl World {
         for life in 0..MAX_LIVES {
             let (warehouse, faults) = self.lake.process(process, life);
             let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
+            let writing = Life::new(&warehouse, &*faults, self.lake.mutation, &mut rng);
             let end = tokio::select! {
                 biased;
-                end = writer::write(&warehouse, STREAM_LENGTH, &mut rng, &*faults) => Some(end),
+                end = writing.write(STREAM_LENGTH, &mut rng) => Some(end),
                 () = faults.death() => None,
             };
             match end {
@@ -110,6 +123,20 @@ impl World {
                     if !self.is_forgetful {
                         lives.refused.push((table, commit_id));
                     }
+                }
+                Some(End::Halted) => {
+                    lives.restarts += 1;
+                    turns(rng.random_range(0..200)).await;
+                    for kind in TABLES {
+                        // Somebody else may be faster, or find nothing to do.
+                        let _ = strangers::adopt(&self.lake, kind, &mut rng).await;
+                    }
+                }
+                Some(End::Torn(why)) => {
+                    lives.restarts += 1;
+                    lives.torn.push(why);
+                    turns(rng.random_range(0..200)).await;
+                    let _ = recovery::recover(&self.lake, &mut rng).await;
                 }
                 Some(End::Failed(_)) | None => lives.restarts += 1,
             }
@@ -134,12 +161,40 @@ impl World {
         }
     }
 
+    /// Changes columns and properties now and then, for as long as the writers run.
+    async fn amender(&self, process: u64) {
+        for life in 0.. {
+            let (warehouse, faults) = self.lake.process(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
+            turns(rng.random_range(50..400)).await;
+            let kind = TABLES[rng.random_range(0..TABLES.len())];
+            tokio::select! {
+                biased;
+                _ = strangers::amend(&warehouse, kind, self.is_forgetful, &mut rng) => {}
+                () = faults.death() => {}
+            }
+        }
+    }
+
+    /// Another engine comes by a few times.
+    async fn stranger(&self, process: u64) {
+        let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40));
+        for visit in 0..self.visits {
+            turns(rng.random_range(50..600)).await;
+            let kind = TABLES[rng.random_range(0..TABLES.len())];
+            let (_, ids) = self.lake.calm(rng.random::<u64>() ^ u64::from(visit));
+            // What fails has done nothing.
+            let _ = strangers::work(&self.lake, kind, &mut rng, &*ids).await;
+        }
+        std::future::pending::<()>().await;
+    }
+
     async fn verdict(self, ends: Vec<Lives>) -> Outcome {
         let mut oracle = Oracle::default();
         let truth = self.lake.truth();
         let versions = self.lake.service.versions();
         for (name, location) in &versions {
-            if let Err(e) = oracle.check(&truth, name, location).await {
+            if let Err(e) = oracle.check(&truth, name, location, self.lake.acts.of(location).as_ref()).await {
                 oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("{location}: {e:?}") });
             }
         }
@@ -150,13 +205,21 @@ impl World {
                 oracle.violations.push(Violation { invariant: Invariant::T3, what: format!("{location}: {e:?}") });
             }
         }
+        if let Err(e) = oracle.check_objects(&truth).await {
+            oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("objects: {e:?}") });
+        }
         let mut outcome = Outcome { versions: versions.len(), ..Outcome::default() };
-        for (process, Lives { restarts, fenced, refused, finished }) in ends.into_iter().enumerate() {
+        for (process, Lives { restarts, fenced, refused, torn, finished }) in ends.into_iter().enumerate() {
             outcome.restarts += restarts;
             outcome.fenced += fenced;
             if !finished {
                 let what = format!("writer {process} did not finish in {MAX_LIVES} lives");
                 oracle.violations.push(Violation { invariant: Invariant::W1, what });
+            }
+            // Only what people say of a table brings about what no batch explains.
+            for why in torn.into_iter().filter(|_| !self.lake.acts.any_adopts()) {
+                let what = format!("writer {process} cannot roll forward: {why}");
+                oracle.violations.push(Violation { invariant: Invariant::W3, what });
             }
             for (table, commit_id) in refused {
                 if let Err(e) = oracle.check_fenced(&truth, table, &commit_id).await {

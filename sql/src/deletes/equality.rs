@@ -1,47 +1,25 @@
 //! Equality deletes: rows whose key columns equal a deleted key are gone, in files older than the delete.
 //!
-//! The deleted keys of a scan are read once, when its first partition starts, into one hash table per set of key columns:
-//! key to (scope, newest sequence number). A row costs one look-up per set, whatever the number of delete files. NULL
-//! equals NULL, as the Iceberg spec asks: keys are compared in Arrow's row format, where null is a value like others.
+//! The deleted keys of a scan are read once, when its first partition starts, into one [`KeyTable`] per set of key columns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Field, Int32Type, Int64Type};
-use arrow::row::{RowConverter, SortField};
-use datafusion::common::{HashMap, Result};
+use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use iceberg::spec::TableMetadata;
 use icefold_core::Error;
+use icefold_files::deletes::KeyTable;
 use tokio::sync::OnceCell;
 
-use super::{EVERYWHERE, NOWHERE, Scope, ScopedDelete};
 use crate::columns::{Columns, arrow_type};
-
-/// Bytes that a key costs in the hash table beside its own.
-const BYTES_PER_KEY: usize = 80;
-
-/// Bytes that each further (scope, sequence number) of a key costs.
-const BYTES_PER_SCOPE: usize = size_of::<(Scope, i64)>();
-
-/// Delete files grouped by the field ids of their key columns.
-pub(crate) fn group_by_key(deletes: &[ScopedDelete]) -> icefold_core::Result<BTreeMap<Vec<i32>, Vec<ScopedDelete>>> {
-    let mut groups: BTreeMap<Vec<i32>, Vec<ScopedDelete>> = BTreeMap::new();
-    for delete in deletes {
-        let ids: BTreeSet<i32> = delete.file.file.equality_ids().into_iter().flatten().collect();
-        if ids.is_empty() {
-            return Err(Error::corrupt("an equality delete file names no key columns")
-                .with("file", delete.file.file.file_path()));
-        }
-        groups.entry(ids.into_iter().collect()).or_default().push(delete.clone());
-    }
-    Ok(groups)
-}
+use crate::error::external;
 
 /// Returns the key columns `ids` that `columns` lacks because the table dropped them since.
 ///
@@ -124,7 +102,7 @@ impl EqualityDeletes {
             let mut table = KeyTable::default();
             let mut batches = execute_stream(Arc::clone(&set.deletes), Arc::clone(context))?;
             while let Some(batch) = batches.next().await {
-                memory.try_grow(table.insert(&batch?, set.columns.len())?)?;
+                memory.try_grow(insert(&mut table, &batch?, set.columns.len())?)?;
             }
             tables.push(table);
         }
@@ -137,7 +115,7 @@ impl EqualityDeletes {
     /// When the deletes were not loaded, or key columns cannot be compared.
     pub(crate) fn keep(&self, batch: &RecordBatch) -> Result<Option<BooleanBuffer>> {
         let Some(loaded) = self.loaded.get() else {
-            return Err(crate::error::external(Error::bug("equality deletes are applied before they are read")));
+            return Err(external(Error::bug("equality deletes are applied before they are read")));
         };
         let ages = batch.column(self.age_column).as_primitive::<Int64Type>().values();
         let scopes = batch.column(self.scope_column).as_primitive::<Int32Type>().values();
@@ -147,83 +125,16 @@ impl EqualityDeletes {
                 continue;
             }
             let keys: Vec<ArrayRef> = set.columns.iter().map(|c| Arc::clone(batch.column(*c))).collect();
-            let stays = table.stays(&keys, ages, scopes)?;
+            let stays = table.stays(&keys, ages, scopes).map_err(external)?;
             keep = Some(keep.map_or_else(|| stays.clone(), |before| &before & &stays));
         }
         Ok(keep)
     }
 }
 
-/// Deleted keys of one set of key columns.
-#[derive(Debug, Default)]
-struct KeyTable {
-    /// Key to (scope, newest delete there).
-    by_key: HashMap<Box<[u8]>, Vec<(Scope, i64)>>,
-    /// Newest delete of each scope: what is not older than it need not be looked up.
-    newest: HashMap<Scope, i64>,
-}
-
-impl KeyTable {
-    /// Adds the keys in the first `width` columns; returns the bytes that it grew by.
-    fn insert(&mut self, batch: &RecordBatch, width: usize) -> Result<usize> {
-        let keys = &batch.columns()[..width];
-        let ages = batch.column(width).as_primitive::<Int64Type>().values();
-        let scopes = batch.column(width + 1).as_primitive::<Int32Type>().values();
-        let rows = converter(keys)?.convert_columns(keys)?;
-        let mut grown = 0;
-        for (row, (age, scope)) in rows.iter().zip(ages.iter().zip(scopes)) {
-            grown += self.insert_key(row.as_ref(), *scope, *age);
-        }
-        Ok(grown)
-    }
-
-    fn insert_key(&mut self, key: &[u8], scope: Scope, age: i64) -> usize {
-        let newest = self.newest.entry(scope).or_insert(age);
-        *newest = age.max(*newest);
-        let Some(scopes) = self.by_key.get_mut(key) else {
-            self.by_key.insert(key.into(), vec![(scope, age)]);
-            return key.len() + BYTES_PER_KEY;
-        };
-        match scopes.binary_search_by_key(&scope, |(s, _)| *s) {
-            Ok(found) => {
-                scopes[found].1 = age.max(scopes[found].1);
-                0
-            }
-            Err(place) => {
-                scopes.insert(place, (scope, age));
-                BYTES_PER_SCOPE
-            }
-        }
-    }
-
-    /// Returns whether some row could be deleted, without looking at keys.
-    fn may_hit(&self, ages: &[i64], scopes: &[Scope]) -> bool {
-        // A batch comes from one file, so the first row nearly always answers for all.
-        let mut rows = ages.iter().zip(scopes);
-        rows.any(|(age, scope)| self.reaches(*scope, *age))
-    }
-
-    fn reaches(&self, scope: Scope, age: i64) -> bool {
-        let newer = |scope| self.newest.get(&scope).is_some_and(|newest| *newest > age);
-        scope != NOWHERE && (newer(scope) || newer(EVERYWHERE))
-    }
-
-    fn stays(&self, keys: &[ArrayRef], ages: &[i64], scopes: &[Scope]) -> Result<BooleanBuffer> {
-        let rows = converter(keys)?.convert_columns(keys)?;
-        Ok(BooleanBuffer::collect_bool(ages.len(), |i| !self.is_deleted(rows.row(i).as_ref(), scopes[i], ages[i])))
-    }
-
-    fn is_deleted(&self, key: &[u8], scope: Scope, age: i64) -> bool {
-        let Some(scopes) = self.by_key.get(key) else { return false };
-        let newer = |scope| {
-            let found = scopes.binary_search_by_key(&scope, |(s, _)| *s);
-            found.is_ok_and(|place| scopes[place].1 > age)
-        };
-        scope != NOWHERE && (newer(scope) || newer(EVERYWHERE))
-    }
-}
-
-fn converter(keys: &[ArrayRef]) -> Result<RowConverter> {
-    let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
-    Ok(RowConverter::new(fields)?)
+/// Adds the keys in the first `width` columns; returns the bytes that the table grew by.
+fn insert(table: &mut KeyTable, batch: &RecordBatch, width: usize) -> Result<usize> {
+    let ages = batch.column(width).as_primitive::<Int64Type>().values();
+    let scopes = batch.column(width + 1).as_primitive::<Int32Type>().values();
+    table.insert(&batch.columns()[..width], ages, scopes).map_err(external)
 }

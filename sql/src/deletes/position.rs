@@ -19,11 +19,11 @@ use datafusion::physical_plan::execute_stream;
 use futures::{StreamExt, TryStreamExt};
 use icefold_catalog::LiveFile;
 use icefold_core::Error;
+use icefold_files::deletes::{Scope, ScopedDelete};
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::file::metadata::ParquetMetaData;
 
-use super::{Scope, ScopedDelete};
 use crate::columns::Columns;
 use crate::error::external;
 use crate::files::Place;

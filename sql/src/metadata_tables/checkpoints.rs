@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::SnapshotRef;
 use icefold_catalog::{LoadedTable, Progress};
-use icefold_core::{Counts, Result};
+use icefold_core::{Counts, ErrorKind, Result};
 
 use super::snapshots::oldest_first;
 use super::{required, schema_of, texts, time, times};
@@ -31,10 +31,16 @@ pub(super) fn schema() -> SchemaRef {
 
 pub(super) async fn columns(table: &LoadedTable) -> Result<Vec<ArrayRef>> {
     let reads = oldest_first(table).into_iter().map(|snapshot| async move {
-        let progress = table.progress_at(snapshot.snapshot_id()).await?;
-        Ok((snapshot, progress))
+        match table.progress_at(snapshot.snapshot_id()).await {
+            Ok(progress) => Ok(Some((snapshot, progress))),
+            // Of another engine's snapshot nobody knows it, once the one before it has expired.
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
     });
-    let read: Vec<(SnapshotRef, Progress)> = stream::iter(reads).buffered(CHECKPOINTS_AT_A_TIME).try_collect().await?;
+    let read: Vec<Option<(SnapshotRef, Progress)>> =
+        stream::iter(reads).buffered(CHECKPOINTS_AT_A_TIME).try_collect().await?;
+    let read: Vec<(SnapshotRef, Progress)> = read.into_iter().flatten().collect();
     let rows: Vec<_> = read
         .iter()
         .flat_map(|(snapshot, progress)| {

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use icefold_core::bounds::{self, YEAR_SECONDS};
 use icefold_core::tables::BUILT_IN_CONTRACT;
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,13 @@ use super::combined::ACCESS_LOG_CONTRACT;
 
 /// Deepest `max_depth` that can be set: the scanner recurses once for each level.
 pub const DEPTH_CEILING: u32 = 512;
+
+/// Shortest `max_event_bytes` that can be set: an envelope alone takes some hundred.
+const LEAST_EVENT_BYTES: u64 = 1_024;
+/// Longest: of a longer record the source keeps no more than a beginning.
+const MOST_EVENT_BYTES: u64 = 64 << 20;
+/// Longest `max_past_seconds`, a hundred years: the earliest time stays far from the ends of the calendar.
+const MOST_PAST_SECONDS: u64 = 100 * YEAR_SECONDS;
 
 /// How the bytes of a record are to be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,13 +65,19 @@ impl FromStr for InputFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecodeSettings {
-    /// Longest event in bytes; a longer one is quarantined. Default 1 MiB: Segment itself takes 32 KB.
+    /// Longest event in bytes; a longer one is quarantined. Default 1 MiB: Segment itself takes 32 KB. 1,024, a small envelope, to
+    /// 67,108,864 (64 MiB), of which a source keeps no more than a beginning.
     pub max_event_bytes: usize,
-    /// Deepest nesting of objects and arrays, the event itself counted. Default 64.
+    /// Deepest nesting of objects and arrays, the event itself counted. Default 64. 2, a context, to 512: the scanner recurses.
+    #[serde(deserialize_with = "bounds::clamped")]
     pub max_depth: u32,
-    /// How far an event's time may lie ahead of its arrival. Default 24 hours: clocks set to a wrong time zone.
+    /// How far an event's time may lie ahead of its arrival. Default 24 hours: clocks set to a wrong time zone. At
+    /// most a year (31,622,400): what is further ahead is a mistake.
+    #[serde(deserialize_with = "bounds::clamped")]
     pub max_future_seconds: u32,
-    /// How far an event's time may lie behind its arrival. Default 30 days: phones that were offline.
+    /// How far an event's time may lie behind its arrival. Default 30 days: phones that were offline. At most a hundred
+    /// years (3,162,240,000): times stay far from the ends of the calendar.
+    #[serde(deserialize_with = "bounds::clamped")]
     pub max_past_seconds: u32,
 }
 
@@ -84,15 +98,12 @@ impl DecodeSettings {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput), naming key, value and remedy.
     pub fn validate(&self) -> Result<()> {
-        if !(2..=DEPTH_CEILING).contains(&self.max_depth) {
-            let message = format!("`max_depth` is {}: set it between 2 and {DEPTH_CEILING}", self.max_depth);
-            return Err(Error::invalid(message));
-        }
-        if self.max_event_bytes < 1_024 {
-            let message = format!("`max_event_bytes` is {}: set it to 1024 or more", self.max_event_bytes);
-            return Err(Error::invalid(message));
-        }
-        Ok(())
+        bounds::check_all([
+            ("decode.max_event_bytes", self.max_event_bytes as u64, LEAST_EVENT_BYTES..=MOST_EVENT_BYTES),
+            ("decode.max_depth", self.max_depth.into(), 2..=DEPTH_CEILING.into()),
+            ("decode.max_future_seconds", self.max_future_seconds.into(), 0..=YEAR_SECONDS),
+            ("decode.max_past_seconds", self.max_past_seconds.into(), 0..=MOST_PAST_SECONDS),
+        ])
     }
 }
 
@@ -109,7 +120,7 @@ mod tests {
     fn a_value_out_of_bounds_is_refused_with_its_remedy() {
         let settings = DecodeSettings { max_depth: 100_000, ..DecodeSettings::default() };
         let error = settings.validate().expect_err("too deep");
-        assert_eq!(error.to_string(), "`max_depth` is 100000: set it between 2 and 512");
+        assert_eq!(error.to_string(), "`decode.max_depth` = 100000 is too large: set it to 512 or less");
     }
 
     #[test]

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use bytes::Bytes;
-use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, Struct};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, NestedFieldRef, Struct, TableMetadata,
+};
+use icefold_catalog::BatchFile;
+use icefold_core::tables::ColumnType;
 use icefold_core::{Error, Result};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -12,7 +16,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::bounds::Bounds;
 use super::layout::{bound_length, has_bounds};
-use super::{EncodedRowGroup, TableEncoder};
+use super::{EncodedRowGroup, TableEncoder, WrittenColumn};
 
 /// Size of the parts that a file is handed over in.
 const PART_BYTES: usize = 8 << 20;
@@ -36,7 +40,10 @@ impl TableEncoder {
         let written = self.write(row_groups);
         let (parts, metadata) = written.map_err(|e| Error::bug("a Parquet file cannot be closed").because(e))?;
         let size = parts.iter().map(|p| p.len() as u64).sum();
-        let file = self.data_file(path, day, size, &metadata, nulls)?;
+        let columns = self.columns.iter().zip(nulls).enumerate();
+        let columns = columns.map(|(leaf, (column, nulls))| FileColumn { column, leaf, nulls: Some(nulls) });
+        let entry = Entry { path, spec_id: self.partition_spec_id, day, bytes: size, footer: &metadata };
+        let file = entry.of(columns)?;
         Ok(EncodedFile { parts, file })
     }
 
@@ -58,22 +65,39 @@ impl TableEncoder {
         writer.flush()?;
         Ok((std::mem::take(writer.inner_mut()).finish(), metadata))
     }
+}
 
-    fn data_file(
-        &self,
-        path: String,
-        day: i32,
-        size: u64,
-        metadata: &ParquetMetaData,
-        nulls: Vec<u64>,
-    ) -> Result<DataFile> {
-        let rows = metadata.file_metadata().num_rows() as u64;
+/// A column of a file, and where it is.
+#[derive(Debug, Clone, Copy)]
+struct FileColumn<'a> {
+    column: &'a WrittenColumn,
+    /// Place among the leaves of the Parquet schema.
+    leaf: usize,
+    /// How many values are null, where that is known.
+    nulls: Option<u64>,
+}
+
+/// What a manifest says about a file.
+struct Entry<'a> {
+    path: String,
+    spec_id: i32,
+    day: i32,
+    bytes: u64,
+    footer: &'a ParquetMetaData,
+}
+
+impl Entry<'_> {
+    fn of<'c>(&self, columns: impl Iterator<Item = FileColumn<'c>>) -> Result<DataFile> {
+        let rows = self.footer.file_metadata().num_rows() as u64;
         let mut file = DataFileBuilder::default();
         let (mut lower, mut upper, mut sizes) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for (index, column) in self.columns.iter().enumerate() {
-            let chunks = metadata.row_groups().iter().map(|group| group.column(index));
+        let (mut values, mut nulls) = (HashMap::new(), HashMap::new());
+        for FileColumn { column, leaf, nulls: known } in columns {
+            let chunks = self.footer.row_groups().iter().map(|group| group.column(leaf));
             let id = column.id;
             sizes.insert(id, chunks.clone().map(|c| c.compressed_size() as u64).sum());
+            values.insert(id, rows);
+            nulls.extend(known.map(|known| (id, known)));
             if !has_bounds(&column.name, column.kind) {
                 continue;
             }
@@ -86,20 +110,55 @@ impl TableEncoder {
             upper.extend(high.map(|datum| (id, datum)));
         }
         file.content(DataContentType::Data)
-            .file_path(path)
+            .file_path(self.path.clone())
             .file_format(DataFileFormat::Parquet)
-            .partition(Struct::from_iter([Some(Literal::date(day))]))
-            .partition_spec_id(self.partition_spec_id)
+            .partition(Struct::from_iter([Some(Literal::date(self.day))]))
+            .partition_spec_id(self.spec_id)
             .record_count(rows)
-            .file_size_in_bytes(size)
-            .value_counts(self.columns.iter().map(|column| (column.id, rows)).collect())
-            .null_value_counts(self.columns.iter().map(|column| column.id).zip(nulls).collect())
+            .file_size_in_bytes(self.bytes)
+            .value_counts(values)
+            .null_value_counts(nulls)
             .column_sizes(sizes)
             .lower_bounds(lower)
             .upper_bounds(upper)
-            .split_offsets(Some(metadata.row_groups().iter().filter_map(|group| group.file_offset()).collect()));
+            .split_offsets(Some(self.footer.row_groups().iter().filter_map(|group| group.file_offset()).collect()));
         file.build().map_err(|e| Error::bug("a data file entry lacks a field").because(e))
     }
+}
+
+/// Says about a file that a batch states what its footer tells, as its writer would have: only where the footer keeps no
+/// statistics of a column, its nulls are not counted.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when the file is not the one that is stated.
+pub(crate) fn entry_of(table: &TableMetadata, stated: &BatchFile, footer: &ParquetMetaData) -> Result<DataFile> {
+    if footer.file_metadata().num_rows() as u64 != stated.rows {
+        let (found, path) = (footer.file_metadata().num_rows(), &stated.path);
+        return Err(Error::corrupt(format!(
+            "`{path}` has {found} rows, its batch says {}: restore it from a backup",
+            stated.rows
+        )));
+    }
+    let mut columns = Vec::new();
+    for (leaf, column) in footer.file_metadata().schema_descr().columns().iter().enumerate() {
+        let info = column.self_type().get_basic_info();
+        let field = info.has_id().then(|| field_of(table, info.id())).flatten();
+        if let Some((field, kind)) = field.and_then(|field| Some((field, ColumnType::of(field)?))) {
+            columns.push((leaf, WrittenColumn { id: field.id, name: field.name.clone(), kind }));
+        }
+    }
+    let nulls = |leaf: usize| -> Option<u64> {
+        footer.row_groups().iter().map(|group| group.column(leaf).statistics()?.null_count_opt()).sum()
+    };
+    let entry =
+        Entry { path: stated.path.clone(), spec_id: stated.spec_id, day: stated.day, bytes: stated.bytes, footer };
+    entry.of(columns.iter().map(|(leaf, column)| FileColumn { column, leaf: *leaf, nulls: nulls(*leaf) }))
+}
+
+/// Finds a field in the newest schema that has it.
+fn field_of(table: &TableMetadata, id: i32) -> Option<&NestedFieldRef> {
+    let current = table.current_schema().field_by_id(id);
+    current.or_else(|| table.schemas_iter().find_map(|schema| schema.field_by_id(id)))
 }
 
 /// Collects written bytes in parts, so that no file needs one large piece of memory.

@@ -1,5 +1,6 @@
 //! Where the data comes from that events are enriched with.
 
+use icefold_core::bounds::{self, BILLION, YEAR_SECONDS};
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +24,10 @@ pub struct EnrichSettings {
     /// Reference data by `user_id`: a Parquet file (path, `s3://` or `https://` URL), or `table:NAME` for a table of the warehouse.
     /// Default none: the columns `user_*` are null.
     pub reference: Option<String>,
-    /// Most people that the reference data may have. Default 20 million: about 1.2 GB.
+    /// Most people that the reference data may have. Default 20 million: about 1.2 GB. 1 to a billion, 60 GB.
     pub reference_max_people: usize,
-    /// Every so many seconds it is looked whether geo database and reference data were replaced. Default 60.
+    /// Every so many seconds it is looked whether geo database and reference data were replaced. Default 60. 1 to 31,622,400, a
+    /// year: in practice never.
     pub reload_seconds: u64,
 }
 
@@ -49,12 +51,10 @@ impl EnrichSettings {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) naming key, value and remedy.
     pub fn validate(&self) -> Result<()> {
-        if self.reload_seconds == 0 {
-            return Err(Error::invalid("`enrich.reload_seconds` = 0 would look all the time: set it to 1 or more"));
-        }
-        if self.reference_max_people == 0 {
-            return Err(Error::invalid("`enrich.reference_max_people` = 0 lets nobody in: set it to 1 or more"));
-        }
+        bounds::check_all([
+            ("enrich.reload_seconds", self.reload_seconds, 1..=YEAR_SECONDS),
+            ("enrich.reference_max_people", self.reference_max_people as u64, 1..=BILLION),
+        ])?;
         if let Some(place) =
             self.device_rules.as_deref().filter(|place| place.contains("://") && !place.starts_with("file:"))
         {

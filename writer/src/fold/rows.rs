@@ -4,8 +4,7 @@ use arrow::array::RecordBatch;
 use iceberg::spec::{DataContentType, DataFile, PrimitiveLiteral};
 use icefold_catalog::{LiveFile, Store};
 use icefold_core::{Error, Result, ShardId};
-
-use crate::columns::{ColumnReader, ParquetFile};
+use icefold_files::{ColumnReader, ParquetFile};
 
 /// What becomes of rows that others have deleted by delete files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

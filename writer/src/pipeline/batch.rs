@@ -176,9 +176,7 @@ impl Batcher {
         summary.bytes += routed.place.bytes;
         summary.newest_arrival_micros = summary.newest_arrival_micros.max(routed.newest_arrival_micros);
         summary.versions.merge(routed.versions);
-        for (total, counts) in summary.counts.iter_mut().zip(routed.counts) {
-            *total += counts;
-        }
+        summary.counts += routed.counts;
         self.open.opened.get_or_insert(now);
         for Piece { table, day, rows } in routed.pieces {
             match day {

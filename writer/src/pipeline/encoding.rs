@@ -46,8 +46,8 @@ pub(crate) struct SealedBatch {
 pub(crate) struct BatchSummary {
     /// Where each shard ends.
     pub(crate) ends: BTreeMap<ShardId, ShardPosition>,
-    /// What became of the rows, for each table.
-    pub(crate) counts: [Counts; TABLES],
+    /// What became of the rows.
+    pub(crate) counts: Counts,
     pub(crate) records: u64,
     pub(crate) bytes: u64,
     pub(crate) newest_arrival_micros: Option<i64>,

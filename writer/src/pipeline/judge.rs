@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use icefold_core::tables::TableKind;
 use icefold_core::{Error, Offset, Parent, Result, ShardId};
 
 use super::epoch::Epoch;
 use super::order::InOrder;
 use super::parents::Parents;
-use super::resume::{Continuity, Place, Standing, TABLES};
+use super::resume::{Continuity, Place};
 use crate::chunk::DecodedChunk;
 use crate::enrich::Enriched;
 use crate::fold::{Folded, Folds, ForeignRow, Keys, StateSizes};
@@ -30,18 +29,8 @@ pub(super) struct Judged {
     pub(super) place: Place,
     pub(super) enriched: Enriched,
     pub(super) epoch: Arc<Epoch>,
-    /// How many rows each table has already, in the order of [`TableKind::ALL`].
-    pub(super) cuts: [Cut; TABLES],
-    /// What was decided about the events.
+    /// What was decided about its events.
     pub(super) folded: Folded,
-}
-
-/// How many rows of each kind lie before a table's checkpoint.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cut {
-    pub(super) raw: usize,
-    pub(super) quarantine: usize,
-    pub(super) events: usize,
 }
 
 /// Decides chunks in the order of their tickets.
@@ -50,25 +39,25 @@ pub(super) struct Judge {
     order: InOrder<Decoded>,
     folds: Folds,
     continuity: Continuity,
-    standings: BTreeMap<ShardId, Standing>,
     parents: Parents,
     /// Where shards stand that the run does not read, but others continue.
     elsewhere: BTreeMap<ShardId, Offset>,
 }
 
 impl Judge {
-    /// `elsewhere` says where the shards stand that the run does not read, but others are to continue.
+    /// Decides on top of `folds`; `starts` says where each shard goes on, `elsewhere` where the shards stand that the run does not
+    /// read, but others are to continue.
     pub(super) fn new(
         folds: Folds,
-        standings: BTreeMap<ShardId, Standing>,
+        starts: impl IntoIterator<Item = (ShardId, Offset)>,
         parents: Parents,
         elsewhere: BTreeMap<ShardId, Offset>,
     ) -> Self {
         let mut continuity = Continuity::default();
-        for (shard, standing) in &standings {
-            continuity.expect(shard.clone(), standing.start().clone());
+        for (shard, start) in starts {
+            continuity.expect(shard, start);
         }
-        Judge { order: InOrder::new(), folds, continuity, standings, parents, elsewhere }
+        Judge { order: InOrder::new(), folds, continuity, parents, elsewhere }
     }
 
     /// Takes in a chunk and returns those whose turn has come, decided.
@@ -107,17 +96,8 @@ impl Judge {
         place.to.parents = self.parents_of(&place)?;
         let rows = &enriched.rows;
         check(rows)?;
-        let standing = &self.standings[&place.shard];
-        let mut cuts = [Cut::default(); TABLES];
-        for (cut, checkpoint) in cuts.iter_mut().zip(&standing.0) {
-            *cut = Cut {
-                raw: place.rows_before(checkpoint, TableKind::RawEvents, &rows.raw)?,
-                quarantine: place.rows_before(checkpoint, TableKind::Quarantine, &rows.quarantine)?,
-                events: place.rows_before(checkpoint, TableKind::Events, &rows.events)?,
-            };
-        }
         let folded = self.folds.decide(rows, &keys)?;
-        Ok(Judged { place, enriched, epoch, cuts, folded })
+        Ok(Judged { place, enriched, epoch, folded })
     }
 
     /// Returns the shards that a chunk's shard continues. Its first chunk takes over their state.

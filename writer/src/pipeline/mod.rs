@@ -19,8 +19,9 @@
 //! | sessions that may grow | `sessions.max_open` |
 //! | devices whose person is known | `identity_max_devices` |
 //!
-//! Each table has its own checkpoint and commits what lies between it and the end of the batch (`resume`). Kept here:
-//! W1 by `resume` and the checks of continuity, W2 by `route`, K3 by `Checkpoint::advance`.
+//! When a run begins, all tables stand at the same place of each of its shards: what an earlier run had begun is rolled forward
+//! first (`publish/forward.rs`), so that one decision makes the rows of all tables (W3). Kept here: W1 by the checks of
+//! continuity, W2 by `route`, K3 by `Checkpoint::advance`.
 
 mod batch;
 mod encoding;
@@ -42,9 +43,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icefold_catalog::{CommitOutcome, Intent, SchemaChange, TableDefinition, Warehouse};
+use icefold_catalog::{LoadedTable, Progress, SchemaChange, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Checkpoint, Counts, Delta, Error, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{BatchId, Checkpoint, Error, Offset, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -56,6 +57,7 @@ use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
 use crate::fold::{self, Folds, Forgets};
 use crate::metrics::{IngestProgress, IngestReport};
+use crate::publish::forward::{self, Level};
 use crate::publish::{Destination, Published, Publisher, TableState};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -66,7 +68,6 @@ use feed::Feeds;
 use floor::Floor;
 use judge::Judge;
 use parents::{Declared, Parents};
-use resume::Standing;
 pub(crate) use resume::{TABLES, index_of};
 use workers::Workers;
 
@@ -118,6 +119,9 @@ type MakeDecoder = Arc<dyn Fn() -> Result<Box<dyn Decode>> + Send + Sync>;
 pub struct Ingest {
     settings: Settings,
     tables: [TableState; TABLES],
+    /// Shards that are not level in all tables and cannot be brought there, and why.
+    blocked: BTreeMap<ShardId, String>,
+    closes: Vec<BatchId>,
     destination: Arc<dyn Destination>,
     sources: Vec<Box<dyn Source>>,
     continues: Declared,
@@ -132,23 +136,31 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Loads the tables, creating those that are missing, and their checkpoints.
+    /// Loads the tables, creating those that are missing, and rolls forward what an earlier run has begun.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) for wrong settings and for tables that
-    /// another program has changed beyond use; errors of store and catalog.
+    /// another program has changed beyond use; [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a table stands where
+    /// no run brings it; errors of store and catalog.
     pub async fn open(warehouse: &Warehouse, settings: Settings) -> Result<Self> {
         settings.validate()?;
-        let mut tables = Vec::with_capacity(TABLES);
         for kind in TableKind::ALL {
-            tables.push(open_table(warehouse, kind, settings.compression_level).await?);
+            warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
+            // A table that an older version made gets the columns that have come since.
+            warehouse.evolve(kind.name(), &SchemaChange::built_in(kind)).await?;
         }
-        let tables: [TableState; TABLES] = tables.try_into().map_err(|_| Error::bug("a table is missing"))?;
-        let tables = begin_identities(warehouse, tables).await?;
+        let Level { tables, blocked, closes, unsettled } = forward::roll_forward(warehouse).await?;
+        if !unsettled.is_empty() {
+            let count = unsettled.len();
+            tracing::warn!(count, "redrives are not finished: run `icefold quarantine redrive`");
+        }
+        let tables = states(tables, settings.compression_level)?;
         Ok(Ingest {
             warehouse: warehouse.clone(),
             settings,
             tables,
+            blocked,
+            closes,
             destination: Arc::new(warehouse.clone()),
             sources: Vec::new(),
             continues: Declared::new(),
@@ -162,9 +174,9 @@ impl Ingest {
         })
     }
 
-    /// Returns where a source of `shard` has to start: at the table that is furthest behind. `None`: from the start.
+    /// Returns where a source of `shard` has to start. `None`: from the start.
     pub fn position(&self, shard: &ShardId) -> Option<ShardPosition> {
-        resume::start_position(shard, self.checkpoints())
+        self.tables[index_of(TableKind::RawEvents)].checkpoint.get(shard).cloned()
     }
 
     /// Adds a source, opened at its [`Ingest::position`]. Several are read at the same time.
@@ -267,24 +279,27 @@ impl Ingest {
     /// after what it had handed over is committed. Errors of store and catalog that last longer than `retry_seconds`.
     /// In every case nothing is lost: the next run continues at the tables' checkpoints.
     pub async fn run(self) -> Result<IngestReport> {
-        let standings = self.standings()?;
+        let starts = self.starts()?;
         let make_decoder = self.make_decoder.clone().ok_or_else(|| Error::bug("an ingest without a decoder"))?;
-        let read = standings.keys().cloned().collect();
+        let read = starts.keys().cloned().collect();
         let parents = Parents::of(&self.continues, &read, self.events_checkpoint())?;
         let awaited = parents.awaited();
+        if let Some((shard, why)) = awaited.iter().find_map(|shard| Some((shard, self.blocked.get(shard)?))) {
+            return Err(forward::blocked(shard, why));
+        }
         let folds = self.folds(read.union(&awaited)).await?;
         let stands = |shard: &ShardId| (shard.clone(), self.events_checkpoint().next(shard));
         let elsewhere = awaited.difference(&read).map(stands).collect();
 
         let (done, sealed) = unbounded_channel();
-        let level = self.settings.compression_level;
-        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables, &standings, level).await?);
-        let shards = standings.keys().cloned().collect();
-        let judge = Judge::new(folds, standings, parents, elsewhere);
+        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables).await?);
+        let judge = Judge::new(folds, starts, parents, elsewhere);
         let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);
         let floor = Arc::new(floor);
-        let publisher = Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points);
-        let publisher = publisher.crew(self.crew.clone());
+        let ids = self.warehouse.ids();
+        let publisher =
+            Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points, ids);
+        let publisher = publisher.crew(self.crew.clone()).closing(self.closes);
         let workers = Workers::start(&self.crew, self.settings.workers(), &floor, &make_decoder)?;
         let mut feeds = Feeds::start(self.sources, &floor);
         let mut run = Run {
@@ -296,7 +311,6 @@ impl Ingest {
             compression_level: self.settings.compression_level,
             warehouse: self.warehouse,
             epoch,
-            shards,
             look_interval: self.settings.commit_interval().max(SHORTEST_LOOK),
         };
         let ended = run.conduct().await;
@@ -324,52 +338,31 @@ impl Ingest {
         &self.tables[index_of(TableKind::Events)].checkpoint
     }
 
-    fn checkpoints(&self) -> [&Checkpoint; TABLES] {
-        self.tables.each_ref().map(|state| &state.checkpoint)
-    }
-
-    fn standings(&self) -> Result<BTreeMap<ShardId, Standing>> {
-        let mut shards = BTreeSet::new();
+    /// Returns where each shard of the run goes on.
+    fn starts(&self) -> Result<BTreeMap<ShardId, Offset>> {
+        let mut starts = BTreeMap::new();
+        let raw = &self.tables[index_of(TableKind::RawEvents)].checkpoint;
         for source in &self.sources {
-            if !shards.insert(source.shard()) {
-                return Err(Error::invalid(format!("source `{}` is given twice: name it once", source.shard())));
+            let shard = source.shard();
+            if let Some(why) = self.blocked.get(shard) {
+                return Err(forward::blocked(shard, why));
+            }
+            if starts.insert(shard.clone(), raw.next(shard)).is_some() {
+                return Err(Error::invalid(format!("source `{shard}` is given twice: name it once")));
             }
         }
-        Ok(shards.into_iter().map(|shard| (shard.clone(), Standing::of(shard, self.checkpoints()))).collect())
+        Ok(starts)
     }
 }
 
-/// A table `identities` that is new beside older `events` begins where these stand: it is made of what is accepted, and of the
-/// past that is not read again.
-async fn begin_identities(warehouse: &Warehouse, mut tables: [TableState; TABLES]) -> Result<[TableState; TABLES]> {
-    let events = tables[index_of(TableKind::Events)].checkpoint.clone();
-    let identities = &mut tables[index_of(TableKind::Identities)];
-    if identities.table.metadata().current_snapshot_id().is_some() || events == Checkpoint::default() {
-        return Ok(tables);
-    }
-    let mut delta = Delta::default();
-    for (shard, position) in events.iter() {
-        delta.insert(shard.clone(), Offset::start(), position.clone())?;
-    }
-    let intent = Intent::append(&identities.table, delta, Counts::default(), Vec::new());
-    match warehouse.commit(TableKind::Identities.name(), &intent).await? {
-        CommitOutcome::Committed { table, .. } | CommitOutcome::AlreadyCommitted { table, .. } => {
-            identities.checkpoint = table.progress().await?.checkpoint;
-            identities.table = table;
-        }
-        // Another writer was faster with it.
-        _ => *identities = open_table(warehouse, TableKind::Identities, 1).await?,
-    }
-    Ok(tables)
-}
-
-async fn open_table(warehouse: &Warehouse, kind: TableKind, compression_level: i32) -> Result<TableState> {
-    warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
-    // A table that an older version made gets the columns that have come since.
-    let table = warehouse.evolve(kind.name(), &SchemaChange::built_in(kind)).await?;
-    let encoder = Arc::new(TableEncoder::for_table(kind, table.metadata(), compression_level)?);
-    let checkpoint = table.progress().await?.checkpoint;
-    Ok(TableState { kind, table, checkpoint, encoder })
+/// Makes the encoders of the tables as they are.
+fn states(tables: [(LoadedTable, Progress); TABLES], compression_level: i32) -> Result<[TableState; TABLES]> {
+    let state = |(kind, (table, progress)): (TableKind, (LoadedTable, Progress))| {
+        let encoder = Arc::new(TableEncoder::for_table(kind, table.metadata(), compression_level)?);
+        Ok(TableState { kind, table, checkpoint: progress.checkpoint, encoder })
+    };
+    let states: Result<Vec<TableState>> = TableKind::ALL.into_iter().zip(tables).map(state).collect();
+    states?.try_into().map_err(|_| Error::bug("a table is missing"))
 }
 
 /// Shortest time between two looks at what others have changed, however often batches are committed.
@@ -385,12 +378,15 @@ struct Run {
     compression_level: i32,
     warehouse: Warehouse,
     epoch: Arc<Epoch>,
-    shards: Vec<ShardId>,
     /// How long others' changes may wait to be taken up when there is nothing to commit.
     look_interval: Duration,
 }
 
 impl Run {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the look at a silent stream, a setting; the simulation's tokio has its own time"
+    )]
     async fn conduct(&mut self) -> Result<()> {
         let mut looked = tokio::time::Instant::now();
         loop {
@@ -469,18 +465,12 @@ impl Run {
     }
 
     async fn next_epoch(&mut self) -> Result<Option<Epoch>> {
-        let checkpoints = || self.publisher.tables().each_ref().map(|state| &state.checkpoint);
-        // Rows that some tables have were decided by the contracts of then; so are the others' until all stand together.
-        if !self.shards.iter().all(|shard| Standing::of(shard, checkpoints()).is_even()) {
-            return Ok(None);
-        }
         self.publisher.take_up_columns(self.compression_level)?;
         self.epoch.next(&self.warehouse, self.publisher.tables()).await
     }
 
     fn account(&mut self, summary: &BatchSummary, published: Published) {
-        // All four counts are known for `events` alone.
-        let counts = summary.counts[index_of(TableKind::Events)];
+        let counts = summary.counts;
         self.report.counts += counts;
         self.report.records += summary.records;
         self.report.bytes += summary.bytes;
@@ -511,6 +501,10 @@ impl Run {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the commit interval, a setting; the simulation's tokio has its own time"
+)]
 async fn sleep_until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,

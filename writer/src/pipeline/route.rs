@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::max;
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use icefold_core::tables::TableKind;
 use icefold_core::{Counts, Result};
 
 use super::epoch::Epoch;
-use super::judge::{Cut, Judged};
-use super::resume::{Place, TABLES, index_of};
+use super::judge::Judged;
+use super::resume::Place;
 use crate::encode::partition::{Split, split_main_day};
 use crate::encode::views::compact;
 use crate::enrich::Enriched;
@@ -32,8 +32,8 @@ pub(super) struct Piece {
 pub(super) struct Routed {
     pub(super) place: Place,
     pub(super) pieces: Vec<Piece>,
-    /// What became of the rows that each table did not have yet.
-    pub(super) counts: [Counts; TABLES],
+    /// What became of the rows.
+    pub(super) counts: Counts,
     pub(super) records: u64,
     /// The latest arrival among the rows.
     pub(super) newest_arrival_micros: Option<i64>,
@@ -48,21 +48,17 @@ pub(super) struct Routed {
 /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the rows do not have the tables' columns.
 pub(super) fn route(judged: Judged, reference: Option<&Reference>) -> Result<Routed> {
     let counts = counts(&judged);
-    let Judged { place, enriched, epoch, cuts, folded } = judged;
+    let Judged { place, enriched, epoch, folded } = judged;
     let Enriched { rows, mut versions } = enriched;
     let (records, newest_arrival_micros) = describe(&rows.raw);
     let accepted = folded.accepted();
     let mut pieces = Vec::new();
     for (table, kind) in TableKind::ALL.into_iter().enumerate() {
-        let behind = |batch: &RecordBatch, cut: usize| batch.slice(cut, batch.num_rows() - cut);
         let (new, keep) = match kind {
-            TableKind::RawEvents => (behind(&rows.raw, cuts[table].raw), None),
-            TableKind::Quarantine => (behind(&rows.quarantine, cuts[table].quarantine), None),
-            TableKind::Identities => (folded.identities(&rows.events, cuts[table].events)?, None),
-            TableKind::Events => {
-                let new = behind(&rows.events, cuts[table].events);
-                (folded.complete(new, reference)?, accepted.as_ref())
-            }
+            TableKind::RawEvents => (rows.raw.clone(), None),
+            TableKind::Quarantine => (rows.quarantine.clone(), None),
+            TableKind::Identities => (folded.identities(&rows.events)?, None),
+            TableKind::Events => (folded.complete(rows.events.clone(), reference)?, accepted.as_ref()),
         };
         let Split { main, stragglers } = split_main_day(kind, &new, keep)?;
         let main = main.map(|(day, rows)| (Some(day), rows));
@@ -76,26 +72,16 @@ pub(super) fn route(judged: Judged, reference: Option<&Reference>) -> Result<Rou
     Ok(Routed { place, pieces, counts, records, newest_arrival_micros, versions, epoch })
 }
 
-/// Counts the rows behind each table's cut. Of events before the cut of `events` it is not known any more whether they
-/// were duplicates; only a table that was made anew behind `events` has such rows.
-fn counts(judged: &Judged) -> [Counts; TABLES] {
-    let (rows, accepted) = (&judged.enriched.rows, judged.folded.accepted());
-    let decided = judged.cuts[index_of(TableKind::Events)].events;
-    judged.cuts.map(|Cut { raw, quarantine, events }| {
-        let events = events.max(decided);
-        let behind = rows.events.num_rows() - events;
-        let accepted = accepted.as_ref().map_or(behind, |mask| accepted_from(mask, events - decided));
-        Counts {
-            rows_in: (rows.raw.num_rows() - raw) as u64,
-            accepted: accepted as u64,
-            duplicate: (behind - accepted) as u64,
-            quarantined: (rows.quarantine.num_rows() - quarantine) as u64,
-        }
-    })
-}
-
-fn accepted_from(mask: &BooleanArray, from: usize) -> usize {
-    mask.slice(from, mask.len() - from).true_count()
+fn counts(judged: &Judged) -> Counts {
+    let rows = &judged.enriched.rows;
+    let events = rows.events.num_rows();
+    let accepted = judged.folded.accepted().map_or(events, |mask| mask.true_count());
+    Counts {
+        rows_in: rows.raw.num_rows() as u64,
+        accepted: accepted as u64,
+        duplicate: (events - accepted) as u64,
+        quarantined: rows.quarantine.num_rows() as u64,
+    }
 }
 
 /// Returns the number of records (each has one row with sub-offset 0) and the latest arrival.

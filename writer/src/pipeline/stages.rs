@@ -38,6 +38,7 @@ impl Stage {
 
 impl Stages {
     /// Runs a piece of work and adds its time to a stage.
+    #[expect(clippy::disallowed_methods, reason = "figures of time spent, which decide nothing")]
     pub(super) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let done = work();

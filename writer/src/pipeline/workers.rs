@@ -29,6 +29,10 @@ impl Crew {
     ///
     /// # Errors
     /// Those of `what`; [`ErrorKind::Bug`] when it panics on a thread of its own.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that owns threads; the simulation's crew are tasks"
+    )]
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         what: impl FnOnce() -> Result<T> + Send + 'static,
@@ -80,6 +84,10 @@ impl Workers {
     }
 
     /// Waits until all workers have finished what they were at.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that owns threads; the simulation's crew are tasks"
+    )]
     pub(super) async fn join(mut self) {
         self.floor.stop();
         let threads = std::mem::take(&mut self.threads);
@@ -98,6 +106,7 @@ impl Drop for Workers {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the place that owns threads; the simulation's crew are tasks")]
 fn thread(number: usize, floor: Arc<Floor>, make_decoder: MakeDecoder) -> Result<JoinHandle<()>> {
     let thread = std::thread::Builder::new().name(format!("icefold-worker-{number}"));
     let started = thread.spawn(move || futures::executor::block_on(work(&floor, &make_decoder, None)));

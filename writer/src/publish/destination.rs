@@ -2,24 +2,30 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use icefold_catalog::{Announcement, CommitOutcome, Intent, Warehouse};
-use icefold_core::{Error, ErrorKind, Result};
+use icefold_catalog::{AnnouncedTable, Announcement, CommitOutcome, Intent, Warehouse};
+use icefold_core::{BatchId, Delta, Result};
 
 /// Tables to commit to and a store for their files.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Says which files an intent will add; called before the first of them is uploaded.
+    /// Says which files a batch will add; called before the first of them is uploaded.
     ///
     /// # Errors
     /// Errors of the store; calling again is harmless.
-    async fn announce(&self, intent: &Intent) -> Result<Announcement>;
+    async fn announce(&self, id: BatchId, delta: &Delta, tables: &[AnnouncedTable]) -> Result<Announcement>;
 
-    /// Writes the object `uri`, a name that was never used before. When it returns `Ok`, the object is whole and
+    /// Writes the announced file `uri`, a name that was never used before. When it returns `Ok`, the file is whole and
     /// durable; calling again with the same parts is harmless.
     ///
     /// # Errors
     /// Errors of the store.
-    async fn upload(&self, uri: &str, parts: Vec<Bytes>) -> Result<()>;
+    async fn stage(&self, announcement: &Announcement, uri: &str, parts: Vec<Bytes>) -> Result<()>;
+
+    /// Writes the object of a batch, before the first of its tables is committed. Calling again is harmless.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    async fn write_batch(&self, id: BatchId, content: &[u8]) -> Result<()>;
 
     /// Commits an intent, at most once however often it is called.
     ///
@@ -27,41 +33,35 @@ pub trait Destination: Send + Sync {
     /// Errors of store and catalog; after `OutcomeUnknown` call again to find out.
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome>;
 
-    /// Takes an announcement back.
+    /// Takes back what was said about a batch that all its tables have, by these outcomes.
     ///
     /// # Errors
-    /// Errors of the store; an announcement that stays does no harm.
-    async fn withdraw(&self, announcement: &Announcement) -> Result<()>;
+    /// Errors of the store; what stays does no harm.
+    async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()>;
 }
 
 #[async_trait]
 impl Destination for Warehouse {
-    async fn announce(&self, intent: &Intent) -> Result<Announcement> {
-        Warehouse::announce(self, intent).await
+    async fn announce(&self, id: BatchId, delta: &Delta, tables: &[AnnouncedTable]) -> Result<Announcement> {
+        Warehouse::announce(self, id, delta.clone(), tables.to_vec()).await
     }
 
-    async fn upload(&self, uri: &str, parts: Vec<Bytes>) -> Result<()> {
-        let size: u64 = parts.iter().map(|part| part.len() as u64).sum();
-        match self.store().write_new(uri, parts).await {
-            // The name is unique, so an object of that name is ours: an earlier try whose reply was lost.
-            Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::OutcomeUnknown) => {
-                match self.store().size(uri).await? {
-                    Some(found) if found == size => Ok(()),
-                    Some(found) => {
-                        Err(Error::corrupt(format!("`{uri}` has {found} bytes after {size} were written")).because(e))
-                    }
-                    None => Err(e),
-                }
-            }
-            other => other,
-        }
+    async fn stage(&self, announcement: &Announcement, uri: &str, parts: Vec<Bytes>) -> Result<()> {
+        Warehouse::stage(self, announcement, uri, parts).await
+    }
+
+    async fn write_batch(&self, id: BatchId, content: &[u8]) -> Result<()> {
+        Warehouse::write_batch(self, id, content.to_vec()).await
     }
 
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome> {
         Warehouse::commit(self, table, intent).await
     }
 
-    async fn withdraw(&self, announcement: &Announcement) -> Result<()> {
-        Warehouse::withdraw(self, announcement).await
+    async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
+        // Both at once: whichever is left when the process dies here, clean-up knows what to make of it.
+        let (confirmed, deleted) =
+            futures::future::join(self.confirm(announcement, outcomes), self.delete_batch(id)).await;
+        confirmed.and(deleted)
     }
 }

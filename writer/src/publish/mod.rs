@@ -1,30 +1,31 @@
-//! A sealed batch into the tables: name the files, upload them, commit table after table.
+//! A sealed batch into the tables, written ahead (see [`batch`](icefold_catalog::batch)).
 //!
 //! ```text
-//! SealedBatch ─▶ plan (one intent for each table) ─▶ announce all ─▶ upload all ─▶ commit raw_events, quarantine,
-//!                                                                                        identities, events
+//! SealedBatch ─▶ plan ─▶ announce ─▶ upload all ─▶ write the batch object ─▶ raw_events ─▶ quarantine, identities, events
+//!                                                                           commit point   at the same time
 //! ```
 //!
-//! The order of the tables is [`TableKind::ALL`]: of two racing writers the loser is fenced at `raw_events`, before it
-//! touches anything else. A crash between two commits leaves one table behind; the next run reads from there and leaves
-//! out what the others have (see [`pipeline`](crate::pipeline)). An intent starts at the table's own checkpoint, so it
-//! commits exactly the rows that the table does not have (W1), or is fenced (K2).
+//! Of two racing writers the loser is fenced at `raw_events`, before it touches anything else. A crash after that leaves tables
+//! behind; whoever finds them so rolls the batch forward ([`forward`]) and derives nothing anew. An intent starts where all
+//! tables stand, so it commits exactly the rows that they do not have (W1), or is fenced (K2).
 
 mod destination;
+pub(crate) mod forward;
 mod plan;
 mod retry;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
-use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable, keys, lineage};
+use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable};
 use icefold_core::tables::TableKind;
-use icefold_core::{Checkpoint, Error, ErrorKind, Result};
+use icefold_core::{BatchId, Checkpoint, Error, ErrorKind, Ids, Result};
 
 pub use destination::Destination;
 pub(crate) use plan::CONTRACT;
-use plan::{Plan, Upload};
+use plan::Upload;
 use retry::Patience;
 
 use crate::encode::TableEncoder;
@@ -61,6 +62,9 @@ pub(crate) struct Publisher {
     crew: Crew,
     /// Snapshots by which others have added rows to `events`, and which nobody has looked at.
     foreign: BTreeSet<i64>,
+    /// Batches that `events` lists as open and that every table has.
+    closes: Vec<BatchId>,
+    ids: Arc<dyn Ids>,
 }
 
 impl Publisher {
@@ -70,6 +74,7 @@ impl Publisher {
         contract: String,
         settings: &Settings,
         fail_points: FailPoints,
+        ids: Arc<dyn Ids>,
     ) -> Self {
         Publisher {
             destination,
@@ -80,7 +85,14 @@ impl Publisher {
             fail_points,
             crew: Crew::default(),
             foreign: BTreeSet::new(),
+            closes: Vec::new(),
+            ids,
         }
+    }
+
+    /// Lets the next commit of `events` say that these batches are everywhere.
+    pub(crate) fn closing(self, closes: Vec<BatchId>) -> Self {
+        Publisher { closes, ..self }
     }
 
     /// Sets who closes files. Tasks do not sleep before they try again, or a run would not follow from its input.
@@ -133,100 +145,107 @@ impl Publisher {
     /// [`ErrorKind::Fenced`] when another writer was there first; whatever storage and catalog still answer when
     /// patience ends. The tables that were committed before the error stay so.
     pub(crate) async fn publish(&mut self, batch: SealedBatch) -> Result<Published> {
-        let (plans, uploads) = plan::plan(&self.tables, batch, &self.contract, &self.crew).await?;
-        let announcements = self.announce(&plans).await?;
+        let ids = self.ids.clone();
+        let plan = plan::plan(&self.tables, batch, &self.contract, &self.crew, &|| ids.next().to_string()).await?;
+        let (delta, tables) = (&plan.delta, plan.announced());
+        let announce = || self.destination.announce(plan.id, delta, &tables);
+        let announcement = self.patience.insist("announce a batch", announce).await?;
         self.fail_points.pass(failpoint::AFTER_ANNOUNCE);
-        self.upload(uploads).await?;
+        self.upload(&announcement, plan.uploads).await?;
         self.fail_points.pass(failpoint::AFTER_UPLOAD);
-        let mut published = Published::default();
-        let last = plans.len().saturating_sub(1);
-        for (number, plan) in plans.into_iter().enumerate() {
-            self.commit(plan, &mut published).await?;
-            if number < last {
-                self.fail_points.pass(failpoint::BETWEEN_TABLES);
-            }
-        }
+        let write = || self.destination.write_batch(plan.id, &plan.content);
+        self.patience.insist("write a batch ahead", write).await?;
+        self.fail_points.pass(failpoint::AFTER_BATCH);
+        let outcomes = self.commit_all(plan.intents).await?;
         self.fail_points.pass(failpoint::AFTER_COMMIT);
-        self.withdraw(announcements).await;
+        let published = self.account(&outcomes);
+        let outcomes: Vec<CommitOutcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        // What stays does no harm, so this neither tries again nor fails.
+        if let Err(error) = self.destination.finish(plan.id, &announcement, &outcomes).await {
+            tracing::debug!(error = ?error, "a batch object or an announcement stays");
+        }
         Ok(published)
     }
 
-    async fn announce(&self, plans: &[Plan]) -> Result<Vec<Announcement>> {
-        let with_files = plans.iter().filter(|plan| !plan.intent.add.is_empty());
-        let announcements = with_files
-            .map(|plan| self.patience.insist("announce a batch", move || self.destination.announce(&plan.intent)));
-        futures::future::try_join_all(announcements).await
-    }
-
-    async fn upload(&self, uploads: Vec<Upload>) -> Result<()> {
+    async fn upload(&self, announcement: &Announcement, uploads: Vec<Upload>) -> Result<()> {
         let uploads = uploads.into_iter().map(|Upload { uri, parts }| async move {
-            self.patience.insist("upload a file", || self.destination.upload(&uri, parts.clone())).await?;
+            let stage = || self.destination.stage(announcement, &uri, parts.clone());
+            self.patience.insist("upload a file", stage).await?;
             self.fail_points.pass(failpoint::MID_UPLOAD);
             Ok(())
         });
         stream::iter(uploads).buffer_unordered(self.concurrent_uploads).try_collect().await
     }
 
-    async fn commit(&mut self, plan: Plan, published: &mut Published) -> Result<()> {
-        let state = &self.tables[plan.table];
-        let name = state.kind.name();
-        let outcome = self.patience.insist("commit a batch", || self.destination.commit(name, &plan.intent)).await?;
-        if let CommitOutcome::AlreadyCommitted { table, snapshot_id } = &outcome {
-            same_contracts(table, *snapshot_id, &plan.intent)?;
+    /// Commits the batch to `raw_events`, then to all other tables at the same time.
+    async fn commit_all(&mut self, mut intents: Vec<Intent>) -> Result<Vec<(Intent, CommitOutcome)>> {
+        if let Some(part) = intents[index_of(TableKind::Events)].batch.as_mut() {
+            part.closes = self.closes.clone();
         }
-        let table = match outcome {
-            CommitOutcome::Committed { table, snapshot_id }
-            | CommitOutcome::AlreadyCommitted { table, snapshot_id } => {
-                tracing::debug!(
-                    table = name,
-                    snapshot_id,
-                    rows = plan.rows,
-                    files = plan.intent.add.len(),
-                    "committed"
-                );
-                if state.kind == TableKind::Events {
-                    self.foreign.extend(foreign_snapshots(&state.table, &table, Some(snapshot_id)));
-                }
-                table
+        let mut intents = intents.into_iter().enumerate();
+        let Some((leader, first)) = intents.next() else { return Ok(Vec::new()) };
+        let led = self.commit(leader, first).await?;
+        self.fail_points.pass(failpoint::BETWEEN_TABLES);
+        let this = &*self;
+        let commit = |(table, intent)| async move { (table, this.commit(table, intent).await) };
+        let mut following: FuturesUnordered<_> = intents.map(commit).collect();
+        let mut done = BTreeMap::from([(leader, led)]);
+        // Also after a failure the others are waited for: what is under way is not dropped.
+        let mut failed = None;
+        while let Some((table, outcome)) = following.next().await {
+            match outcome {
+                Ok(outcome) => _ = done.insert(table, outcome),
+                Err(error) => _ = failed.get_or_insert(error),
             }
-            CommitOutcome::Fenced(fence) => return Err(fenced(name, &fence)),
+            if !following.is_empty() {
+                self.fail_points.pass(failpoint::BETWEEN_TABLES);
+            }
+        }
+        drop(following);
+        self.closes.clear();
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(done.into_values().collect()),
+        }
+    }
+
+    async fn commit(&self, table: usize, intent: Intent) -> Result<(Intent, CommitOutcome)> {
+        let name = self.tables[table].kind.name();
+        let outcome = self.patience.insist("commit a batch", || self.destination.commit(name, &intent)).await?;
+        match &outcome {
+            CommitOutcome::Committed { .. } | CommitOutcome::AlreadyCommitted { .. } => Ok((intent, outcome)),
+            CommitOutcome::Fenced(fence) if table == 0 => Err(fenced(name, fence)),
+            CommitOutcome::Fenced(fence) => Err(forward::torn(name, fence)),
             CommitOutcome::Replan { reason } => {
-                return Err(Error::bug(format!("an append to `{name}` was sent back: {reason}")));
+                Err(Error::bug(format!("an append to `{name}` was sent back: {reason}")))
             }
-        };
-        published.commits += 1;
-        published.files += plan.intent.add.len() as u64;
-        published.file_bytes += plan.intent.add.iter().map(|f| f.file.file_size_in_bytes()).sum::<u64>();
-        let checkpoint = state.checkpoint.advance(&plan.intent.delta)?;
-        let state = &mut self.tables[plan.table];
-        (state.table, state.checkpoint) = (table, checkpoint);
-        Ok(())
-    }
-
-    /// Announcements that stay are harmless, so this neither retries nor fails.
-    async fn withdraw(&self, announcements: Vec<Announcement>) {
-        let withdrawn = announcements.iter().map(|announcement| self.destination.withdraw(announcement));
-        for error in futures::future::join_all(withdrawn).await.into_iter().filter_map(Result::err) {
-            tracing::debug!(error = ?error, "an announcement stays");
         }
     }
-}
 
-/// Another writer may have committed the same piece of stream, decided by other contracts. Going on would put an event into
-/// two tables or into none: which writer is first may change from table to table.
-fn same_contracts(table: &LoadedTable, snapshot_id: i64, intent: &Intent) -> Result<()> {
-    let Some(snapshot) = table.metadata().snapshot_by_id(snapshot_id) else { return Ok(()) };
-    let decided = [keys::CONTRACTS, plan::CONTRACT].map(|key| lineage::summary(snapshot, key));
-    let wanted = [keys::CONTRACTS, plan::CONTRACT].map(|key| intent.summary.get(key).map(String::as_str));
-    if decided == wanted {
-        return Ok(());
+    /// Takes note of what is in the tables now.
+    fn account(&mut self, outcomes: &[(Intent, CommitOutcome)]) -> Published {
+        let mut published = Published::default();
+        for (state, (intent, outcome)) in self.tables.iter_mut().zip(outcomes) {
+            let (table, snapshot_id) = match outcome {
+                CommitOutcome::Committed { table, snapshot_id } => (table, Some(*snapshot_id)),
+                CommitOutcome::AlreadyCommitted { table, snapshot_id } => (table, *snapshot_id),
+                CommitOutcome::Fenced(_) | CommitOutcome::Replan { .. } => continue,
+            };
+            let files = intent.add.len() as u64;
+            tracing::debug!(table = state.kind.name(), snapshot_id, files, "committed");
+            if state.kind == TableKind::Events {
+                self.foreign.extend(foreign_snapshots(&state.table, table, snapshot_id));
+            }
+            published.commits += 1;
+            published.files += files;
+            published.file_bytes += intent.add.iter().map(|f| f.file.file_size_in_bytes()).sum::<u64>();
+            for (shard, moved) in intent.delta.iter() {
+                state.checkpoint.set(shard.clone(), moved.to.clone());
+            }
+            state.table = table.clone();
+        }
+        published
     }
-    let message = format!(
-        "another writer has brought the same rows into table `{}`, decided by other contracts or read as another format; \
-         nothing is lost, run again to continue from where the table stands",
-        table.name()
-    );
-    Err(Error::new(ErrorKind::Fenced, message))
 }
 
 fn fenced(table: &str, fence: &Fence) -> Error {

@@ -1,27 +1,30 @@
-//! From a sealed batch to one intent for each table.
+//! From a sealed batch to what is written ahead: one intent for each table, stated in one batch object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use icefold_catalog::{Intent, keys};
-use icefold_core::{Delta, Result};
-use uuid::Uuid;
+use icefold_catalog::{AnnouncedTable, Batch, BatchPart, Intent, Role, keys};
+use icefold_core::tables::TableKind;
+use icefold_core::{BatchId, Delta, Error, Result};
 
 use super::TableState;
 use crate::encode::{EncodedFile, EncodedRowGroup, partition};
-use crate::pipeline::{BatchSummary, Crew, SealedBatch, TABLES};
+use crate::pipeline::{BatchSummary, Crew, SealedBatch, TABLES, index_of};
 
 /// Key of a snapshot summary: the contract and version that decided about the rows. Commits of the writer alone have it.
 pub(crate) const CONTRACT: &str = "icefold.contract";
 
-/// What is committed to one table.
+/// A batch, ready to be announced, uploaded, written ahead and committed.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Place of the table in `TableKind::ALL`.
-    pub(super) table: usize,
-    pub(super) intent: Intent,
-    pub(super) rows: u64,
+    pub(super) id: BatchId,
+    /// The batch object.
+    pub(super) content: Vec<u8>,
+    pub(super) delta: Delta,
+    /// In the order of `TableKind::ALL`, which is that of their commits.
+    pub(super) intents: Vec<Intent>,
+    pub(super) uploads: Vec<Upload>,
 }
 
 /// An object to write.
@@ -31,50 +34,67 @@ pub(super) struct Upload {
     pub(super) parts: Vec<Bytes>,
 }
 
+impl Plan {
+    pub(super) fn announced(&self) -> Vec<AnnouncedTable> {
+        let files = |intent: &Intent| intent.add.iter().map(|new| new.file.file_path().to_owned()).collect();
+        let with_files = self.intents.iter().filter(|intent| !intent.add.is_empty());
+        with_files.map(|intent| AnnouncedTable { table_uuid: intent.table_uuid, files: files(intent) }).collect()
+    }
+}
+
 /// Plans a batch. Closing Parquet files copies their bytes once, so it is not done on a thread that waits for others, and
 /// for all tables at the same time.
 ///
 /// # Errors
-/// Those of [`TableEncoder::assemble`](crate::encode::TableEncoder::assemble).
+/// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when the tables are not level; those of
+/// [`TableEncoder::assemble`](crate::encode::TableEncoder::assemble).
 pub(super) async fn plan(
     tables: &[TableState; TABLES],
     mut batch: SealedBatch,
     contract: &str,
     crew: &Crew,
-) -> Result<(Vec<Plan>, Vec<Upload>)> {
-    let summary = Arc::new(batch.summary);
+    new_name: &(dyn Fn() -> String + Send + Sync),
+) -> Result<Plan> {
+    let delta = delta(tables, &batch.summary)?;
+    let facts = Arc::new(facts(&batch, contract));
     let mut planned = Vec::new();
     for (table, state) in tables.iter().enumerate() {
-        // Rows of a table whose checkpoint lies beyond the batch were left out on reading, so no file is forgotten.
-        let delta = delta(state, &summary)?;
-        if delta.is_empty() {
-            continue;
-        }
         let files = take_files(&mut batch.files, table);
+        let files = files.into_iter().map(|(day, groups)| (new_name(), day, groups)).collect();
         // The batch may have been encoded before the table got its newest columns.
         let state = TableState { encoder: batch.epoch.encoders[table].clone(), ..state.clone() };
-        let (summary, contract, epoch) = (summary.clone(), contract.to_owned(), batch.epoch.clone());
+        let (delta, facts, counts) = (delta.clone(), facts.clone(), batch.summary.counts);
         planned.push(crew.compute(move || {
-            let (mut plan, uploads) = plan_table(table, &state, delta, files, &summary, &contract)?;
-            if let Some(uri) = epoch.contracts.as_ref().and_then(|active| active.uri.clone()) {
-                plan.intent.summary.insert(keys::CONTRACTS.to_owned(), uri);
-            }
-            Ok((plan, uploads))
+            let (mut intent, uploads) = plan_table(&state, delta, files)?;
+            (intent.counts, intent.summary) = (counts, (*facts).clone());
+            Ok((intent, uploads))
         }));
     }
-    let (mut plans, mut uploads) = (Vec::new(), Vec::new());
-    for (plan, mut files) in futures::future::try_join_all(planned).await? {
-        plans.push(plan);
+    let (mut intents, mut uploads) = (Vec::new(), Vec::new());
+    for (intent, mut files) in futures::future::try_join_all(planned).await? {
+        intents.push(intent);
         uploads.append(&mut files);
     }
-    Ok((plans, uploads))
+    let stated: Vec<(&str, &Intent)> = TableKind::ALL.iter().map(|kind| kind.name()).zip(&intents).collect();
+    let (id, content) = Batch::of(&stated)?.content()?;
+    let role = |table: usize| if table == 0 { Role::Leads } else { Role::Follows };
+    let intents = intents.into_iter().enumerate();
+    let intents = intents.map(|(table, intent)| intent.of_batch(BatchPart::new(id, role(table)))).collect();
+    Ok(Plan { id, content, delta, intents, uploads })
 }
 
-/// From where the table stands to where the batch ends; shards that the table has beyond that are left out.
-fn delta(state: &TableState, summary: &BatchSummary) -> Result<Delta> {
+/// From where the tables stand to where the batch ends.
+fn delta(tables: &[TableState; TABLES], summary: &BatchSummary) -> Result<Delta> {
+    let raw = &tables[index_of(TableKind::RawEvents)].checkpoint;
     let mut delta = Delta::default();
     for (shard, end) in &summary.ends {
-        let from = state.checkpoint.next(shard);
+        let from = raw.next(shard);
+        if let Some(uneven) = tables.iter().find(|state| state.checkpoint.next(shard) != from) {
+            return Err(Error::bug(format!(
+                "shard `{shard}` is not level in `{}` when it goes on",
+                uneven.kind.name()
+            )));
+        }
         if from < end.next {
             delta.insert(shard.clone(), from, end.clone())?;
         }
@@ -82,29 +102,29 @@ fn delta(state: &TableState, summary: &BatchSummary) -> Result<Delta> {
     Ok(delta)
 }
 
+/// What the snapshots' summaries say about the batch.
+fn facts(batch: &SealedBatch, contract: &str) -> BTreeMap<String, String> {
+    let mut facts: BTreeMap<String, String> = batch.summary.versions.summary().collect();
+    facts.insert(CONTRACT.to_owned(), contract.to_owned());
+    let contracts = batch.epoch.contracts.as_ref().and_then(|active| active.uri.clone());
+    facts.extend(contracts.map(|uri| (keys::CONTRACTS.to_owned(), uri)));
+    facts
+}
+
 fn plan_table(
-    table: usize,
     state: &TableState,
     delta: Delta,
-    files: Vec<(i32, Vec<EncodedRowGroup>)>,
-    summary: &BatchSummary,
-    contract: &str,
-) -> Result<(Plan, Vec<Upload>)> {
+    files: Vec<(String, i32, Vec<EncodedRowGroup>)>,
+) -> Result<(Intent, Vec<Upload>)> {
     let (mut entries, mut uploads) = (Vec::new(), Vec::new());
-    for (day, row_groups) in files {
-        let folder = partition::folder(state.kind, day);
-        let uri = state.table.new_data_path(&folder, &Uuid::now_v7().to_string());
+    for (name, day, row_groups) in files {
+        let uri = state.table.new_data_path(&partition::folder(state.kind, day), &name);
         let EncodedFile { parts, file } = state.encoder.assemble(uri.clone(), day, row_groups)?;
         entries.push(file);
         uploads.push(Upload { uri, parts });
     }
-    let rows = entries.iter().map(|file| file.record_count()).sum();
-    let counts = summary.counts[crate::pipeline::index_of(state.kind)];
-    let intent = Intent::append(&state.table, delta, counts, entries);
-    let mut intent = intent.under_spec(state.encoder.partition_spec_id());
-    intent.summary.insert(CONTRACT.to_owned(), contract.to_owned());
-    intent.summary.extend(summary.versions.summary());
-    Ok((Plan { table, intent, rows }, uploads))
+    let intent = Intent::append(&state.table, delta, Default::default(), entries);
+    Ok((intent.under_spec(state.encoder.partition_spec_id()), uploads))
 }
 
 fn take_files(

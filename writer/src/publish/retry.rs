@@ -32,6 +32,10 @@ impl Patience {
     ///
     /// # Errors
     /// The first error that no later try may mend, or the last one when the time is over.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one pause while storage or catalog are away; the simulation's tokio has its own time"
+    )]
     pub(crate) async fn insist<T, F>(&self, what: &str, mut act: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,

@@ -142,6 +142,10 @@ impl<S: Stored> Content<S> {
     }
 
     /// Runs the decoder beside the tasks. Damage is kept, since content may have come before it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "decompression takes processor time; what comes out does not depend on where"
+    )]
     async fn decode(&mut self, buffer: &mut Vec<u8>, want: usize) -> Result<Decoded> {
         let State::Compressed(mut decoder) = std::mem::replace(&mut self.state, State::Plain) else {
             return Ok(Decoded::End);

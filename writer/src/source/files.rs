@@ -284,6 +284,7 @@ impl FileSource {
         Ok(AtEnd::GoOn)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the pause of who follows a source, a setting")]
     async fn wait(&mut self) {
         self.polls = self.polls.saturating_add(1);
         tokio::time::sleep(self.settings.poll_interval).await;

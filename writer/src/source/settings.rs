@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use icefold_core::bounds::{self, GIB};
 use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,14 @@ pub(super) const KEPT_OF_OVERSIZED_BYTES: usize = 1 << 20;
 /// becomes in memory: 16,384 make some 8 MB, and events of 64 bytes and more are not affected.
 pub(super) const MAX_CHUNK_LINES: usize = 16_384;
 
-/// How a source reads.
+/// Longest pause between two looks for more, a day: who follows a source wants to hear of it.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most looks between two checks of what is behind: with the default pause more than three weeks.
+const MAX_POLLS_PER_RECHECK: u64 = 1_000_000;
+/// Most files of one listing: some 3 GB.
+const MAX_LISTING: u64 = 10_000_000;
+
+/// How a source reads. Chunks, records and reads are 1 byte to 1 GiB: each is one piece in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSettings {
     /// Waits for more instead of ending. Off by default: one pass.
@@ -79,18 +87,24 @@ impl SourceSettings {
     /// # Errors
     /// [`InvalidInput`](icefold_core::ErrorKind::InvalidInput), naming the key, the value and the remedy.
     pub fn validate(&self) -> Result<()> {
-        at_least_one("chunk_bytes", self.chunk_bytes)?;
-        at_least_one("read_bytes", self.read_bytes)?;
-        at_least_one("listing_limit", self.listing_limit)?;
-        at_least_one("polls_per_recheck", self.polls_per_recheck as usize)?;
+        bounds::check_all([
+            ("chunk_bytes", self.chunk_bytes as u64, 1..=GIB),
+            ("max_record_bytes", self.max_record_bytes as u64, 1..=GIB),
+            ("read_bytes", self.read_bytes as u64, 1..=GIB),
+            ("polls_per_recheck", self.polls_per_recheck.into(), 1..=MAX_POLLS_PER_RECHECK),
+            ("listing_limit", self.listing_limit as u64, 1..=MAX_LISTING),
+        ])?;
         if self.max_record_bytes < self.chunk_bytes {
             return Err(Error::invalid(format!(
                 "`max_record_bytes` is {}, less than `chunk_bytes` ({}): raise it or lower `chunk_bytes`",
                 self.max_record_bytes, self.chunk_bytes
             )));
         }
-        if self.poll_interval.is_zero() {
-            return Err(Error::invalid("`poll_interval` is zero: give it at least a millisecond"));
+        if self.poll_interval.is_zero() || self.poll_interval > MAX_POLL_INTERVAL {
+            return Err(Error::invalid(format!(
+                "`poll_interval` = {:?} is no pause: give it a millisecond or more, up to a day",
+                self.poll_interval
+            )));
         }
         self.time_pattern()?;
         Ok(())
@@ -102,12 +116,5 @@ impl SourceSettings {
     /// As [`TimePattern::parse`].
     pub(super) fn time_pattern(&self) -> Result<Option<TimePattern>> {
         self.time_pattern.as_deref().map(TimePattern::parse).transpose()
-    }
-}
-
-fn at_least_one(key: &str, value: usize) -> Result<()> {
-    match value {
-        0 => Err(Error::invalid(format!("`{key}` is 0: give it at least 1"))),
-        _ => Ok(()),
     }
 }

@@ -145,6 +145,7 @@ impl StoredFile {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the local disk blocks; the simulation's store is in memory")]
     async fn read_local(&mut self, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<()> {
         let Access::Local(mut file) = std::mem::replace(&mut self.access, Access::Unopened) else { return Ok(()) };
         let mut bytes = std::mem::take(buffer);

@@ -149,6 +149,7 @@ struct Pipe {
 }
 
 impl Pipe {
+    #[expect(clippy::disallowed_methods, reason = "a pipe can only be waited for; the simulation reads no pipe")]
     fn start(mut reader: Box<dyn Read + Send>, clock: Arc<dyn Clock>) -> Result<Pipe> {
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
         std::thread::Builder::new()

@@ -31,6 +31,7 @@ const LONGEST_REST: u32 = 12;
 const MAX_LINES: usize = 6;
 
 /// Runs one seed, with the protocol as it is or broken on purpose.
+#[expect(clippy::disallowed_methods, reason = "a run that hangs is to be told, not waited for")]
 pub fn run(seed: u64, mutation: Option<Mutation>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let run = async { tokio::time::timeout(MAX_RUN, World::new(seed, mutation).run()).await };

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use icefold_catalog::{Announcement, CommitOutcome, Intent, Warehouse};
+use icefold_catalog::{AnnouncedTable, Announcement, CommitOutcome, Intent, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Checkpoint, Error, ErrorKind, Result};
+use icefold_core::{BatchId, Checkpoint, Delta, Error, ErrorKind, Result};
 
 use super::kit::{Lines, ingest, look, open, settings, warehouse};
 use crate::publish::Destination;
@@ -143,12 +143,16 @@ struct Dying {
 
 #[async_trait]
 impl Destination for Dying {
-    async fn announce(&self, intent: &Intent) -> Result<Announcement> {
-        Destination::announce(&self.warehouse, intent).await
+    async fn announce(&self, id: BatchId, delta: &Delta, tables: &[AnnouncedTable]) -> Result<Announcement> {
+        Destination::announce(&self.warehouse, id, delta, tables).await
     }
 
-    async fn upload(&self, uri: &str, parts: Vec<Bytes>) -> Result<()> {
-        Destination::upload(&self.warehouse, uri, parts).await
+    async fn stage(&self, announcement: &Announcement, uri: &str, parts: Vec<Bytes>) -> Result<()> {
+        self.warehouse.stage(announcement, uri, parts).await
+    }
+
+    async fn write_batch(&self, id: BatchId, content: &[u8]) -> Result<()> {
+        Destination::write_batch(&self.warehouse, id, content).await
     }
 
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome> {
@@ -165,8 +169,8 @@ impl Destination for Dying {
         Ok(outcome)
     }
 
-    async fn withdraw(&self, announcement: &Announcement) -> Result<()> {
-        Destination::withdraw(&self.warehouse, announcement).await
+    async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
+        Destination::finish(&self.warehouse, id, announcement, outcomes).await
     }
 }
 

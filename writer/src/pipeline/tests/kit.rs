@@ -15,11 +15,11 @@ use icefold_catalog::{LoadedTable, Warehouse};
 use icefold_core::clock::SystemClock;
 use icefold_core::tables::{DECODED_EVENT_COLUMNS, TableKind};
 use icefold_core::{Error, Invariant, Offset, Result, ShardId, ShardPosition};
+use icefold_files::ParquetFile;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::IngestReport;
 use crate::chunk::{Chunk, DecodedChunk};
-use crate::columns::ParquetFile;
 use crate::fold::session::SessionSettings;
 use crate::pipeline::{Decode, Ingest};
 use crate::settings::Settings;
@@ -222,7 +222,7 @@ pub(super) fn settings() -> Settings {
 
 /// Nothing but the end of the source closes a batch.
 pub(super) fn one_batch() -> Settings {
-    Settings { commit_bytes: 1 << 40, max_buffer_bytes: 1 << 40, row_group_bytes: 1 << 40, ..settings() }
+    Settings { commit_bytes: 1 << 40, max_buffer_bytes: 1 << 40, row_group_bytes: 1 << 30, ..settings() }
 }
 
 pub(super) async fn open(warehouse: &Warehouse, settings: Settings) -> Ingest {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use icefold_catalog::{Announcement, CommitOutcome, Intent, Warehouse};
-use icefold_core::Result;
+use icefold_catalog::{AnnouncedTable, Announcement, CommitOutcome, Intent, Warehouse};
 use icefold_core::tables::TableKind;
+use icefold_core::{BatchId, Delta, Result};
 use tokio::sync::watch;
 
 use super::kit::{Lines, ingest, look, one_batch, open, partitions, settings, warehouse};
@@ -66,9 +66,9 @@ async fn a_table_without_rows_in_a_batch_still_moves_its_checkpoint() {
 
 #[tokio::test]
 async fn thousands_of_partitions_are_written() {
-    let (warehouse, lines) = (warehouse(), Lines::new((0..1_500).map(|i| format!("id-{i} {} 0", i * 86_400))));
+    let (warehouse, lines) = (warehouse(), Lines::new((0..1_500).map(|i| format!("id-{i} {i} {i}"))));
     let report = ingest(&warehouse, &lines, one_batch()).await.expect("runs");
-    assert_eq!(partitions(&warehouse, TableKind::RawEvents).await.len(), 1_500);
+    assert_eq!(partitions(&warehouse, TableKind::Events).await.len(), 1_500);
     assert_eq!(report.commits, 4);
 }
 
@@ -82,18 +82,22 @@ struct Counting {
 
 #[async_trait]
 impl Destination for Counting {
-    async fn announce(&self, intent: &Intent) -> Result<Announcement> {
-        Destination::announce(&self.warehouse, intent).await
+    async fn announce(&self, id: BatchId, delta: &Delta, tables: &[AnnouncedTable]) -> Result<Announcement> {
+        Destination::announce(&self.warehouse, id, delta, tables).await
     }
 
-    async fn upload(&self, uri: &str, parts: Vec<Bytes>) -> Result<()> {
+    async fn stage(&self, announcement: &Announcement, uri: &str, parts: Vec<Bytes>) -> Result<()> {
         // Reading gets every chance to run ahead while a batch is on its way.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
         let rows = self.handed_out.load(Ordering::SeqCst) - self.committed_rows.load(Ordering::SeqCst);
         self.most_on_the_way.fetch_max(rows, Ordering::SeqCst);
-        Destination::upload(&self.warehouse, uri, parts).await
+        self.warehouse.stage(announcement, uri, parts).await
+    }
+
+    async fn write_batch(&self, id: BatchId, content: &[u8]) -> Result<()> {
+        Destination::write_batch(&self.warehouse, id, content).await
     }
 
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome> {
@@ -103,8 +107,8 @@ impl Destination for Counting {
         self.warehouse.commit(table, intent).await
     }
 
-    async fn withdraw(&self, announcement: &Announcement) -> Result<()> {
-        Destination::withdraw(&self.warehouse, announcement).await
+    async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
+        Destination::finish(&self.warehouse, id, announcement, outcomes).await
     }
 }
 

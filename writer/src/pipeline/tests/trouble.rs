@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use icefold_catalog::{Announcement, CommitOutcome, Intent, Warehouse};
-use icefold_core::{Error, ErrorKind, Result};
+use icefold_catalog::{AnnouncedTable, Announcement, CommitOutcome, Intent, Warehouse};
+use icefold_core::{BatchId, Delta, Error, ErrorKind, Result};
 
 use super::kit::{Lines, decoder_that, ingest, look, one_batch, open, settings, warehouse};
 use crate::Settings;
@@ -47,20 +47,24 @@ impl Flaky {
 
 #[async_trait]
 impl Destination for Flaky {
-    async fn announce(&self, intent: &Intent) -> Result<Announcement> {
-        self.call(format!("announce {}", intent.commit_id), Destination::announce(&self.warehouse, intent)).await
+    async fn announce(&self, id: BatchId, delta: &Delta, tables: &[AnnouncedTable]) -> Result<Announcement> {
+        self.call(format!("announce {id}"), Destination::announce(&self.warehouse, id, delta, tables)).await
     }
 
-    async fn upload(&self, uri: &str, parts: Vec<Bytes>) -> Result<()> {
-        self.call(format!("upload {uri}"), Destination::upload(&self.warehouse, uri, parts)).await
+    async fn stage(&self, announcement: &Announcement, uri: &str, parts: Vec<Bytes>) -> Result<()> {
+        self.call(format!("stage {uri}"), self.warehouse.stage(announcement, uri, parts)).await
+    }
+
+    async fn write_batch(&self, id: BatchId, content: &[u8]) -> Result<()> {
+        self.call(format!("write {id}"), Destination::write_batch(&self.warehouse, id, content)).await
     }
 
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome> {
         self.call(format!("commit {table} {}", intent.commit_id), self.warehouse.commit(table, intent)).await
     }
 
-    async fn withdraw(&self, announcement: &Announcement) -> Result<()> {
-        Destination::withdraw(&self.warehouse, announcement).await
+    async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
+        Destination::finish(&self.warehouse, id, announcement, outcomes).await
     }
 }
 
@@ -136,16 +140,17 @@ async fn a_source_that_is_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_writer_that_finds_its_rows_decided_by_other_contracts_is_fenced() {
+async fn w3_a_writer_with_another_batch_over_the_same_rows_is_fenced_also_when_it_decided_alike() {
     let (warehouse, lines) = (warehouse(), Lines::mixed(100));
     let run = |ingest: Ingest, contract: &str| ingest.contract(contract).source(Box::new(lines.source(None, 5, None)));
     let (first, same, other) =
         (open(&warehouse, one_batch()).await, open(&warehouse, one_batch()).await, open(&warehouse, one_batch()).await);
     run(first, "a/1").run().await.expect("the first one");
-    run(same, "a/1").run().await.expect("rows that are there already, decided alike");
-    let error = run(other, "b/1").run().await.expect_err("other contracts");
-    assert_eq!(error.kind(), ErrorKind::Fenced);
-    assert!(error.message().contains("decided by other contracts") && error.message().contains("run again"), "{error}");
+    for (late, contract) in [(same, "a/1"), (other, "b/1")] {
+        let error = run(late, contract).run().await.expect_err("another batch");
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+        assert!(error.message().contains("run again"), "{error}");
+    }
     assert_eq!(look(&warehouse).await, lines.expected(WINDOW));
 }
 
