@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 
 use iceberg::spec::{DataContentType, DataFile, Literal, Struct};
+use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, CommitId, Counts, Delta, Error, ErrorKind, Result, ShardId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -163,10 +164,15 @@ impl Batch {
         Ok(batch)
     }
 
+    /// Returns the table whose commit decides whether the batch is in. A recovery has none: what it brings was decided before.
+    pub fn commit_point(&self) -> Option<&str> {
+        let first = self.tables.first().map(|first| first.table.as_str());
+        first.filter(|table| self.delta.is_empty() || *table == TableKind::RawEvents.name())
+    }
+
     /// Returns what the batch does to the table of this part. `files` are the entries of its files, in their order.
     pub fn intent(&self, id: BatchId, part: &TablePart, files: Vec<DataFile>) -> Intent {
-        let is_first = self.tables.first().is_some_and(|first| first.table == part.table);
-        let role = if is_first { Role::Leads } else { Role::Follows };
+        let role = if self.commit_point() == Some(part.table.as_str()) { Role::Leads } else { Role::Follows };
         let intent = Intent {
             counts: self.counts,
             recount: part.recount,
@@ -209,24 +215,36 @@ pub fn standing(progress: &Progress, delta: &Delta) -> Standing {
     if shards.all(|other| other == first) { first } else { Standing::Elsewhere }
 }
 
-/// A batch that some tables have and others may not have.
+/// Shards that are not level in all tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
-    /// Its id; `None` when the table that is ahead does not name it.
-    pub batch: Option<BatchId>,
-    /// The shards that are not level.
+    /// The batches that may bring what is missing: what moved the tables that are ahead, `raw_events` first. Beside its own batch
+    /// that may be one that a recovery made of it.
+    pub batches: Vec<BatchId>,
+    /// The shards.
     pub shards: Vec<ShardId>,
 }
 
-/// Finds the batches that `raw_events` has, where another table stands behind it. `others` are the other tables' progress.
+/// Finds the shards in which a table stands behind `raw_events`. `others` are the other tables' progress.
 pub fn open_batches(raw: &Progress, others: &[&Progress]) -> Vec<Open> {
-    let mut open: BTreeMap<Option<BatchId>, Vec<ShardId>> = BTreeMap::new();
-    for (shard, position) in raw.checkpoint.iter() {
-        if others.iter().any(|other| other.checkpoint.next(shard) < position.next) {
-            open.entry(raw.moved_by.get(shard).copied()).or_default().push(shard.clone());
+    let mut open: BTreeMap<Vec<BatchId>, Vec<ShardId>> = BTreeMap::new();
+    for (shard, _) in raw.checkpoint.iter() {
+        let next = |progress: &&Progress| progress.checkpoint.next(shard);
+        let tables = || std::iter::once(raw).chain(others.iter().copied());
+        let Some(last) = tables().map(|progress| next(&progress)).min() else { continue };
+        let ahead = tables().filter(|progress| next(progress) > last);
+        let mut batches: Vec<BatchId> = Vec::new();
+        let mut is_level = true;
+        for progress in ahead {
+            is_level = false;
+            let moved = progress.moved_by.get(shard).filter(|id| !batches.contains(id));
+            batches.extend(moved.copied());
+        }
+        if !is_level {
+            open.entry(batches).or_default().push(shard.clone());
         }
     }
-    open.into_iter().map(|(batch, shards)| Open { batch, shards }).collect()
+    open.into_iter().map(|(batches, shards)| Open { batches, shards }).collect()
 }
 
 /// Finds a shard in which a table stands ahead of `raw_events`, which no batch brings about.

@@ -199,6 +199,10 @@ pub(crate) struct IngestArguments {
     /// Read what is added from now on, too, until interrupted
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Go on from this shard, as `icefold checkpoint` prints its name: repeats of its events are found, its sessions and
+    /// people are known. For sources that are new to the tables; may be given several times
+    #[arg(long, value_name = "SHARD")]
+    pub(crate) continues: Vec<String>,
     /// Name of the shard that standard input is; the same name continues, another one starts anew
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

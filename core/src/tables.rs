@@ -214,7 +214,11 @@ pub const IDENTITIES: &[Column] = &[
     req("known_id", Text, "Device (anonymousId), or the earlier identity of an alias call"),
     req("user_id", Text, "Person that it was seen to belong to"),
     req("kind", Text, "What showed it: identify or alias"),
-    req("binding_number", Int, "Number of the binding among those of known_id, from 1; the highest one holds"),
+    req(
+        "binding_number",
+        Int,
+        "Number of the binding among those of known_id in the shard and its ancestors, from 1; the latest by stream_time, then number, holds",
+    ),
     req("first_seen", Timestamp, "event_time of the first sighting that this row stands for"),
     req("last_seen", Timestamp, "event_time of the last sighting that this row stands for"),
     req("sightings", Long, "How many calls this row stands for"),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use icefold_integration::program::{icefold, run, succeed};
 use serde_json::{Value, json};
@@ -34,6 +35,11 @@ impl Scene {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The shard that a source is.
+    fn shard(&self, name: &str) -> String {
+        format!("file://{}", fs::canonicalize(self.path(name)).expect("exists").display())
     }
 
     fn text(&self, name: &str) -> String {
@@ -81,7 +87,7 @@ impl Scene {
     }
 }
 
-/// Deals the lines of a folder's second file out to two folders, by device, as a split of a shard does.
+/// Deals the lines of a folder's second file out to two folders, by device, as a split of a shard does. Files keep their times.
 fn split_second_half(whole: &Path, parent: &Path, children: [&Path; 2]) {
     let mut files: Vec<PathBuf> = fs::read_dir(whole)
         .expect("folder")
@@ -93,7 +99,13 @@ fn split_second_half(whole: &Path, parent: &Path, children: [&Path; 2]) {
     for folder in [parent, children[0], children[1]] {
         fs::create_dir_all(folder).expect("folder");
     }
+    let written = |file: &Path| fs::metadata(file).and_then(|of| of.modified()).expect("a time");
     fs::copy(first, parent.join("first.ndjson")).expect("copy");
+    File::options()
+        .write(true)
+        .open(parent.join("first.ndjson"))
+        .and_then(|f| f.set_modified(written(first)))
+        .expect("time");
     let mut outs = children.map(|folder| File::create(folder.join("second.ndjson")).expect("create"));
     for line in fs::read(second).expect("read").split_inclusive(|byte| *byte == b'\n') {
         let event: Value = serde_json::from_slice(line).unwrap_or_default();
@@ -101,6 +113,7 @@ fn split_second_half(whole: &Path, parent: &Path, children: [&Path; 2]) {
         let child = device.bytes().map(usize::from).sum::<usize>() % 2;
         outs[child].write_all(line).expect("write");
     }
+    outs.iter().for_each(|out| out.set_modified(written(second)).expect("time"));
 }
 
 #[test]
@@ -111,7 +124,11 @@ fn a_reshard_in_mid_stream_changes_neither_sessions_nor_identities_nor_what_is_a
     succeed(&mut scene.ingest("one-shard", &["whole"], &[]));
     succeed(&mut scene.ingest("resharded", &["parent"], &[]));
     // A restart in the middle, and small commits.
-    succeed(&mut scene.ingest("resharded", &["left", "right"], &["--commit-bytes", "3000000"]));
+    let parent = scene.shard("parent");
+    let options = ["--continues", &parent, "--commit-bytes", "3000000"];
+    succeed(&mut scene.ingest("resharded", &["left", "right"], &options));
+    // What a shard continues need not be said again.
+    succeed(&mut scene.ingest("resharded", &["left", "right"], &[]));
 
     let by_id = |warehouse: &str| -> HashMap<String, Value> {
         let rows = scene.rows(warehouse, &format!("SELECT {DECIDED} FROM events"));
@@ -122,7 +139,8 @@ fn a_reshard_in_mid_stream_changes_neither_sessions_nor_identities_nor_what_is_a
     let differing: Vec<_> = whole.iter().filter(|(id, row)| resharded.get(*id) != Some(row)).take(3).collect();
     assert!(differing.is_empty(), "{} events, first {differing:?}", differing.len());
     assert!(whole.values().any(|row| row["resolved_by"] == "identify"), "identities are used");
-    let edges = "SELECT known_id, user_id, first_seen, last_seen, sightings FROM identity_edges ORDER BY 1, 2";
+    let edges = "SELECT known_id, user_id, first_seen, last_seen, sightings, binding_number, last_stream_time \
+                 FROM identity_edges ORDER BY 1, 2";
     assert_eq!(scene.rows("one-shard", edges), scene.rows("resharded", edges));
     succeed(scene.icefold("resharded").arg("verify"));
 }
@@ -213,6 +231,14 @@ fn addresses_are_kept_truncated_or_dropped_by_setting() {
     }
 }
 
+/// Writes a file that was last modified at ten o'clock on a day of November 2026.
+fn write_at_ten(file: &Path, day: u32, content: &str) {
+    let noon_of_the_22nd = UNIX_EPOCH + Duration::from_secs(1_795_348_800);
+    let modified = noon_of_the_22nd - Duration::from_secs(u64::from(22 - day) * 86_400 + 7_200);
+    fs::write(file, content).expect("write");
+    File::options().write(true).open(file).and_then(|file| file.set_modified(modified)).expect("time");
+}
+
 /// Fifty events of one device, a minute apart, on a day of November 2026.
 fn write_minutes(folder: &Path, day: u32, name: &str) {
     fs::create_dir_all(folder).expect("folder");
@@ -223,7 +249,7 @@ fn write_minutes(folder: &Path, day: u32, name: &str) {
         .to_string()
     };
     let lines: Vec<String> = (0..50).map(line).collect();
-    fs::write(folder.join("events.ndjson"), lines.join("\n")).expect("write");
+    write_at_ten(&folder.join("events.ndjson"), day, &lines.join("\n"));
 }
 
 #[test]
@@ -241,6 +267,52 @@ fn a_shard_that_lies_days_behind_has_the_same_sessions_in_whatever_order_it_come
     assert!(together.iter().all(|session| session["events"] == json!(50)), "{together:?}");
     assert_eq!(scene.rows("reversed", sessions), together);
     assert_eq!(scene.rows("backfilled", sessions), together);
+}
+
+/// How many events there are, and how many of them began a session.
+fn events_and_sessions(scene: &Scene, warehouse: &str) -> (u64, u64) {
+    let begun = "SELECT 1 FROM events WHERE session_event_number = 1";
+    (scene.count(warehouse, "SELECT 1 FROM events"), scene.count(warehouse, begun))
+}
+
+#[test]
+fn a_folder_that_continues_the_last_one_finds_repeats_and_open_sessions_and_one_that_does_not_finds_none() {
+    let scene = Scene::new();
+    write_minutes(&scene.path("june"), 12, "visit");
+    write_minutes(&scene.path("july"), 12, "visit");
+    let more = json!({ "type": "track", "event": "Seen", "messageId": "more", "anonymousId": "device",
+                       "timestamp": "2026-11-12T09:55:00Z", "receivedAt": "2026-11-12T09:55:00Z" });
+    write_at_ten(&scene.path("july").join("more.ndjson"), 12, &more.to_string());
+    for (warehouse, options, expected) in
+        [("continued", vec!["--continues".to_owned(), scene.shard("june")], (51, 1)), ("unrelated", vec![], (101, 2))]
+    {
+        succeed(&mut scene.ingest(warehouse, &["june"], &[]));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        succeed(&mut scene.ingest(warehouse, &["july"], &options));
+        assert_eq!(events_and_sessions(&scene, warehouse), expected, "{warehouse}");
+        succeed(scene.icefold(warehouse).arg("verify"));
+    }
+}
+
+#[test]
+fn a_source_that_continues_what_is_unknown_read_at_once_or_too_late_is_refused() {
+    let scene = Scene::new();
+    write_minutes(&scene.path("june"), 12, "june");
+    write_minutes(&scene.path("july"), 13, "july");
+    let refused = |sources: &[&str], parent: &str| {
+        let output = run(&mut scene.ingest("lake", sources, &["--continues", parent]));
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let june = scene.shard("june");
+    let told = refused(&["july"], &june);
+    assert!(told.contains("icefold checkpoint events") && told.contains(&june), "{told}");
+    let told = refused(&["june", "july"], &june);
+    assert!(told.contains("ingest it to its end first"), "{told}");
+    succeed(&mut scene.ingest("lake", &["june"], &[]));
+    succeed(&mut scene.ingest("lake", &["july"], &[]));
+    let told = refused(&["july"], &june);
+    assert!(told.contains("has begun on its own"), "{told}");
 }
 
 #[test]
@@ -373,7 +445,7 @@ fn ingest_until_places_are_known(scene: &Scene, place: &str, appear: impl Fn(), 
             appear();
             appeared = true;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
         let count = format!("SELECT count(*) FROM ({found})");
         let output = run(scene.icefold("lake").args(["query", "--format", "csv", &count]));
         let count = String::from_utf8_lossy(&output.stdout).lines().nth(1).and_then(|n| n.parse::<u32>().ok());

@@ -45,13 +45,16 @@ GROUP BY session_id",
     View {
         name: "identity_edges",
         table: "identities",
+        // The last row of a known id has its greatest number, inside a shard and those that continue it. Other shards number for
+        // themselves: over all of them the latest `stream_time` says whose it is.
         sql: "
 SELECT known_id,
        user_id,
        min(first_seen) AS first_seen,
        max(last_seen) AS last_seen,
        sum(sightings) AS sightings,
-       max(binding_number) AS binding_number
+       max(binding_number) AS binding_number,
+       max(stream_time) AS last_stream_time
 FROM identities
 GROUP BY known_id, user_id",
     },

@@ -21,6 +21,7 @@ pub mod source;
 pub use chunk::{Chunk, DecodedChunk, Oversized};
 pub use dedup::Dedup;
 pub use failpoint::FailPoints;
+pub use fold::Forgets;
 pub use metrics::{IngestProgress, IngestReport};
-pub use pipeline::{Crew, Decode, Forgets, Ingest};
+pub use pipeline::{Crew, Decode, Ingest};
 pub use settings::Settings;

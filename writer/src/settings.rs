@@ -50,12 +50,14 @@ pub struct Settings {
     /// For how many seconds storage or catalog may fail before the run stops. Reading stops meanwhile. Default 300. 0 stops at the
     /// first failure; at most a year (31,622,400).
     pub retry_seconds: u64,
-    /// Length of the hot window of deduplication in seconds of arrival time. Default 7200 (two hours). 1 to 31,622,400, a year:
+    /// Length of the hot window of deduplication in seconds of `stream_time`. Default 7200 (two hours). 1 to 31,622,400, a year:
     /// times of the window stay far from the ends of the calendar.
     pub dedup_window_seconds: u64,
-    /// Most message ids that the hot window may hold. Default 16 million: at most 512 MB. 1 to a billion, 32 GB.
+    /// Most message ids that the hot windows of all sources of a process may hold. Default 16 million: at most 416 MB. 1 to a
+    /// billion, 26 GB.
     pub dedup_max_ids: usize,
-    /// Most devices and earlier identities whose person may be remembered. Default 16 million: about 1.2 GB. 1 to a billion, 75 GB.
+    /// Most devices and earlier identities whose person a process may remember, over all its sources. Default 16 million:
+    /// about 1.3 GB. 1 to a billion, 80 GB.
     pub identity_max_devices: usize,
     /// How events are cut into sessions.
     pub sessions: SessionSettings,
@@ -110,16 +112,7 @@ impl Settings {
                 self.max_buffer_bytes, self.row_group_bytes
             )));
         }
-        self.sessions.validate()?;
-        let open = self.sessions.open_seconds;
-        if open > self.dedup_window_seconds {
-            return Err(Error::invalid(format!(
-                "`writer.sessions.open_seconds` = {open} is longer than `writer.dedup_window_seconds` = {}, for which \
-                 events are remembered: set it to that or less",
-                self.dedup_window_seconds
-            )));
-        }
-        Ok(())
+        self.sessions.validate()
     }
 
     /// Returns the number of worker threads.

@@ -193,6 +193,7 @@ impl Narrator<'_> {
             sources: vec![folder.display().to_string()],
             format,
             follow: false,
+            continues: Vec::new(),
             stdin_name: String::new(),
             metrics_file: None,
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use icefold_catalog::Warehouse;
 use icefold_catalog::store::open_foreign;
-use icefold_core::{Counts, Result};
+use icefold_core::{Counts, Error, Result, ShardId};
 use icefold_writer::decode::{Decoder, InputFormat};
 use icefold_writer::source::{OpenSource, SourceName, SourceSettings, open_source};
 use icefold_writer::{Ingest, IngestProgress, IngestReport};
@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) format: InputFormat,
     /// Whether to wait for more.
     pub(crate) follow: bool,
+    /// Names of the shards that the sources go on from.
+    pub(crate) continues: Vec<ShardId>,
     /// Name of standard input.
     pub(crate) stdin_name: String,
     /// Where the run's metrics go.
@@ -44,7 +46,15 @@ pub(crate) struct Request {
 
 impl Request {
     fn names(&self) -> Result<Vec<SourceName>> {
-        self.sources.iter().map(|typed| SourceName::parse(typed, &self.stdin_name)).collect()
+        let names = self.sources.iter().map(|typed| SourceName::parse(typed, &self.stdin_name));
+        let names = names.collect::<Result<Vec<_>>>()?;
+        match names.iter().find(|name| self.continues.contains(name.shard())) {
+            None => Ok(names),
+            Some(name) => Err(Error::invalid(format!(
+                "`{}` is read and continued at once: ingest it to its end first, then what continues it",
+                name.shard()
+            ))),
+        }
     }
 }
 
@@ -70,6 +80,7 @@ pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Resul
         sources: arguments.sources.clone(),
         format: arguments.format.into(),
         follow: arguments.follow,
+        continues: arguments.continues.iter().map(|name| ShardId::new(name.as_str())).collect(),
         stdin_name: arguments.name.clone().unwrap_or_else(|| DEFAULT_STDIN_NAME.to_owned()),
         metrics_file: arguments.metrics_file.clone(),
     };
@@ -109,11 +120,12 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
     let mut ingest = Ingest::open(warehouse, session.settings().writer.clone()).await?;
     let stop = stop_on_interrupt(session);
     for name in &names {
+        ingest = ingest.continues(name.shard(), &request.continues);
         let position = ingest.position(name.shard());
         let with = OpenSource {
             store: bucket_store(session, name)?,
             position: position.as_ref(),
-            floor_micros: None,
+            floor_micros: ingest.floor_micros(name.shard()),
             settings: SourceSettings {
                 follow: request.follow,
                 time_pattern: session.settings().source.time_pattern.clone(),

@@ -87,12 +87,12 @@ impl Folded {
         Ok(())
     }
 
-    /// Returns the rows of `identities` that the chunk's events make, without those of the first `before` events.
+    /// Returns the rows of `identities` that the chunk's events make.
     ///
     /// # Errors
     /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when `events` are not those that were decided about.
-    pub(crate) fn identities(&self, events: &RecordBatch, before: usize) -> Result<RecordBatch> {
-        let sightings: Vec<_> = self.sightings.iter().filter(|sighting| sighting.row >= before).collect();
+    pub(crate) fn identities(&self, events: &RecordBatch) -> Result<RecordBatch> {
+        let sightings = &self.sightings;
         let rows = UInt32Array::from_iter_values(sightings.iter().map(|sighting| sighting.row as u32));
         let picked = |column: &str| -> Result<ArrayRef> {
             let column = events.column(TableKind::Events.index_of(column));

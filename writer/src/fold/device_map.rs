@@ -88,6 +88,12 @@ impl<T: Copy> DeviceMap<T> {
         }
     }
 
+    /// Returns all values with their devices.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u128, T)> {
+        let entries = self.parts.iter().flat_map(|part| &part.entries);
+        entries.map(|entry| (device_of(entry.device), entry.value))
+    }
+
     /// Returns all values of the devices of a part.
     pub(super) fn part_mut(&mut self, part: usize) -> impl Iterator<Item = &mut T> {
         self.parts[part].entries.iter_mut().map(|entry| &mut entry.value)
@@ -145,6 +151,10 @@ fn bucket_of(device: [u32; 4], buckets: usize) -> usize {
     ((u64::from(device[0]) * buckets as u64) >> 32) as usize
 }
 
+fn device_of([a, b, c, d]: [u32; 4]) -> u128 {
+    u128::from(a) | u128::from(b) << 32 | u128::from(c) << 64 | u128::from(d) << 96
+}
+
 fn words(device: u128) -> [u32; 4] {
     [device as u32, (device >> 32) as u32, (device >> 64) as u32, (device >> 96) as u32]
 }
@@ -183,6 +193,13 @@ mod tests {
         assert!((0..20_000).step_by(2).all(|i| values(&map, i) == [i, i + 1]));
         assert!((1..20_000).step_by(2).all(|i| values(&map, i) == [i]));
         assert!((20_000..40_000).all(|i| values(&map, i).is_empty()));
+    }
+
+    #[test]
+    fn all_values_come_with_their_devices() {
+        let mut all: Vec<(u128, u32)> = filled(1_000).iter().collect();
+        all.sort_unstable_by_key(|(_, value)| *value);
+        assert_eq!(all, (0..1_000).map(|i| (device(i), i)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -6,20 +6,25 @@
 
 use std::collections::BTreeSet;
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use iceberg::spec::Operation;
 use icefold_catalog::{LoadedTable, lineage};
-use icefold_core::{Result, ShardId};
+use icefold_core::{Offset, Result, ShardId};
 
-use super::rebuild::{Columns, accepted, odd};
+use super::rebuild::{IDS, accepted, field_ids};
+use super::rows::{Candidate, Deleted};
 use crate::publish::CONTRACT;
 
 /// A row that somebody else has put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForeignRow {
     pub(crate) shard: ShardId,
+    /// Where its record lies.
+    pub(crate) at: Offset,
     /// xxh3-128 of its message id.
     pub(crate) message: u128,
-    pub(crate) arrival_micros: i64,
+    pub(crate) stream_time_micros: i64,
 }
 
 /// Returns the snapshots by which others have added rows between two versions of a table; `own` is the
@@ -34,7 +39,7 @@ pub(crate) fn foreign_snapshots(before: &LoadedTable, now: &LoadedTable, own: Op
         .collect()
 }
 
-/// Reads the rows that `snapshots` have added to `events` and that arrived at `since` or later, in microseconds since 1970.
+/// Reads the rows that `snapshots` have added to `events` with `stream_time` `since` or later, in microseconds since 1970.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a file cannot be read; errors of the store.
@@ -46,17 +51,30 @@ pub(crate) async fn foreign_rows(
     let Some(snapshot) = events.snapshot(None)? else { return Ok(Vec::new()) };
     let mut files = events.live_files(&snapshot).await?;
     files.retain(|live| snapshots.contains(&live.snapshot_id));
-    let columns = Columns::of(events.metadata().current_schema())?;
+    let columns =
+        field_ids(events.metadata().current_schema(), &[&IDS[..], &["shard", "segment", "source_offset"]].concat())?;
+    let stream_time = columns[1];
     let mut found = Vec::new();
-    for candidate in columns.candidates(files).into_iter().filter(|candidate| candidate.reaches(since)) {
-        let file = candidate.place().open(events.store()).await?;
-        for rows in columns.ids(&file, since).await? {
-            let rows = rows?;
-            let rows = accepted(&rows).ok_or_else(|| odd(&file))?;
-            found.extend(rows.filter(|(_, _, arrival)| *arrival >= since).map(|(shard, message, arrival_micros)| {
-                ForeignRow { shard: ShardId::new(shard), message, arrival_micros }
-            }));
-        }
+    for candidate in Candidate::among(files, stream_time, columns[IDS.len()]).iter().filter(|c| c.reaches(since)) {
+        let file = candidate.open(events.store()).await?;
+        let rows = file.read(&columns, stream_time, since, Deleted::Count).await?;
+        rows.each(|rows| {
+            found.extend(foreign(rows)?.filter(|row| row.stream_time_micros >= since));
+            Some(())
+        })?;
     }
     Ok(found)
+}
+
+/// `None` when a column is of another type.
+fn foreign(rows: &RecordBatch) -> Option<impl Iterator<Item = ForeignRow>> {
+    let text = |column: usize| rows.column(column).as_string_opt::<i32>();
+    let (shards, segments) = (text(IDS.len())?, text(IDS.len() + 1)?);
+    let offsets = rows.column(IDS.len() + 2).as_primitive_opt::<Int64Type>()?;
+    Some(accepted(rows)?.map(|(row, message, stream_time_micros)| ForeignRow {
+        shard: ShardId::new(shards.value(row)),
+        at: Offset::new(segments.value(row), u64::try_from(offsets.value(row)).unwrap_or(0)),
+        message,
+        stream_time_micros,
+    }))
 }

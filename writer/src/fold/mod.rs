@@ -5,49 +5,69 @@
 //!                                         dedup ─▶ identity, sessions
 //! ```
 //!
-//! Only accepted events are folded, so that all state is a function of the rows in the tables: `rebuild` reads it back from
-//! `events`, `bindings` from `identities`, `foreign` takes note of rows that others put there meanwhile. Nothing depends on time, on chance or on how devices interleave.
+//! State is kept for each shard (`shard`). It begins as that of the shards that this one continues was when it began, and no
+//! decision looks at any other: what is decided does not depend on which shards a run reads, nor how fast. Windows follow
+//! `stream_time`, which never goes back inside a shard; nothing depends on the time of day, on chance, or on what an event
+//! claims of its own arrival.
 //!
-//! `events` is committed after `identities`; a crash in between leaves `identities` ahead. Bindings are then rebuilt as they
-//! were where `events` stands, and what `identities` has already is left out when the stretch is read again.
+//! Only accepted events are folded, so that all state is a function of the rows in the tables: [`rebuild()`] reads it back from
+//! `events` and `identities`, for the run's shards and their ancestors; `foreign` takes note of rows that others put into
+//! `events` meanwhile.
 
-mod bindings;
+mod ceiling;
 mod columns;
 mod device_map;
 mod foreign;
 pub mod identity;
 mod keys;
 mod rebuild;
+mod rows;
 pub mod session;
+mod shard;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::BooleanArray;
-use icefold_core::Result;
 use icefold_core::tables::TableKind;
-use xxhash_rust::xxh3::xxh3_128;
+use icefold_core::{Error, Parent, Result, ShardId};
 
-use crate::Dedup;
 use crate::chunk::DecodedChunk;
-use crate::dedup::ShardNumber;
 use crate::encode::partition::timestamps;
 use crate::settings::Settings;
 
-pub(crate) use bindings::rebuild as rebuild_bindings;
 pub(crate) use foreign::{ForeignRow, foreign_rows, foreign_snapshots};
 pub(crate) use keys::{Call, Keys, Texts};
 pub(crate) use rebuild::rebuild;
+pub(crate) use shard::ShardFolds;
 
-use identity::{Binds, Edge, Identities, Reason};
-use session::{Campaign, SessionEvent, SessionStep, Sessions};
+use ceiling::Ceilings;
+use identity::{Edge, Reason};
+use session::SessionStep;
+
+/// What a run loses of its state when it is started again: a defect, for simulations that have to notice it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgets {
+    /// Which events were accepted.
+    Ids,
+    /// Sessions that may still grow.
+    Sessions,
+    /// Whose a device is.
+    Identities,
+}
 
 /// The device of an event without `anonymousId`.
 pub const NO_DEVICE: u128 = 0;
 
-/// The state of all folds.
+/// The state of all folds of a run, by shard.
 #[derive(Debug)]
 pub(crate) struct Folds {
-    pub(crate) dedup: Dedup,
-    pub(crate) sessions: Sessions,
-    pub(crate) identities: Identities,
+    settings: Settings,
+    shards: BTreeMap<ShardId, ShardFolds>,
+    /// Shards that others have gone on from, of which nothing is remembered any more.
+    ended: BTreeSet<ShardId>,
+    ceilings: Ceilings,
 }
 
 /// How much the folds remember.
@@ -67,7 +87,7 @@ pub struct StateSizes {
     pub identity_bytes: u64,
 }
 
-/// What was decided about the events of a chunk that the table `events` does not have yet.
+/// What was decided about the events of a chunk.
 #[derive(Debug)]
 pub(crate) struct Folded {
     /// True for every accepted event.
@@ -106,105 +126,123 @@ enum Known {
 
 impl Folds {
     /// # Errors
-    /// Those of [`Sessions::new`].
+    /// Those of [`Settings::validate`] about sessions.
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        settings.sessions.validate()?;
         Ok(Folds {
-            dedup: Dedup::new(settings.dedup_window(), settings.dedup_max_ids),
-            sessions: Sessions::new(&settings.sessions)?,
-            identities: Identities::new(settings.identity_max_devices),
+            settings: settings.clone(),
+            shards: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            ceilings: Ceilings::new(settings),
         })
     }
 
     pub(crate) fn sizes(&self) -> StateSizes {
+        let sum = |of: fn(&ShardFolds) -> usize| self.shards.values().map(of).sum::<usize>() as u64;
         StateSizes {
-            dedup_ids: self.dedup.stored_ids() as u64,
-            dedup_bytes: self.dedup.memory_bytes() as u64,
-            sessions: self.sessions.len() as u64,
-            session_bytes: self.sessions.memory_bytes() as u64,
-            identified_devices: self.identities.len() as u64,
-            identity_bytes: self.identities.memory_bytes() as u64,
+            dedup_ids: sum(|shard| shard.dedup.stored_ids()),
+            dedup_bytes: sum(|shard| shard.dedup.memory_bytes()),
+            sessions: sum(|shard| shard.sessions.len()),
+            session_bytes: sum(|shard| shard.sessions.memory_bytes()),
+            identified_devices: sum(|shard| shard.identities.len()),
+            identity_bytes: sum(|shard| shard.identities.memory_bytes()),
         }
     }
 
-    /// Decides the events of a chunk in their order. `events` and `identities` say how many of them each table has already.
+    /// Decides the events of a chunk in their order, as the next ones of their shard.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`](icefold_core::ErrorKind::Refused) when the state outgrows a ceiling; it is then of no use.
-    pub(crate) fn decide(
-        &mut self,
-        rows: &DecodedChunk,
-        keys: &Keys,
-        events: usize,
-        identities: usize,
-    ) -> Result<Folded> {
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when `stream_time` goes back.
+    pub(crate) fn decide(&mut self, rows: &DecodedChunk, keys: &Keys) -> Result<Folded> {
         let stream = Stream::of(rows, keys)?;
-        let mut folded = Folded::with_capacity(rows.message_hashes.len() - events);
-        // Rows that `events` has and `identities` has not: a table that was made anew is filled. Which of them were
-        // accepted is not known any more; a repeat is one sighting more.
-        for row in identities..events {
-            self.identify(row, &stream, &mut folded)?;
-        }
-        let shard = self.dedup.shard(&rows.shard)?;
-        for row in events..rows.message_hashes.len() {
-            let accepted = self.dedup.accepts(shard, rows.message_hashes[row], stream.arrivals[row]);
-            folded.accepted.push(accepted);
-            if accepted {
-                self.fold(row, shard, &stream, &mut folded)?;
-            } else {
-                folded.sessions.push(None);
-                folded.resolved.push(Resolved { reason: Reason::None, user: None });
+        let events = rows.message_hashes.len();
+        let mut folded = Folded::with_capacity(events);
+        let state = self.state_of(&rows.shard)?;
+        for row in 0..events {
+            if stream.stream_times[row] < state.stream_time_micros() {
+                return Err(Error::bug(format!("`stream_time` went back in shard `{}`", rows.shard)));
             }
+            state.decide(row, &stream, &mut folded);
         }
-        self.dedup.keep_below_ceiling()?;
+        self.keep_below_ceilings()?;
         Ok(folded)
     }
 
-    /// Folds an event that deduplication accepted.
-    fn fold(&mut self, row: usize, shard: ShardNumber, stream: &Stream<'_>, folded: &mut Folded) -> Result<()> {
-        let resolved = self.identify(row, stream, folded)?;
-        folded.resolved.push(resolved);
-        let step = match stream.keys.devices[row] {
-            None => None,
-            Some(device) => {
-                let event = SessionEvent {
-                    shard: shard.get(),
-                    device,
-                    message: stream.messages[row],
-                    event_time_micros: stream.times[row],
-                    arrival_micros: stream.arrivals[row],
-                    campaign: stream.keys.campaigns[row].map(Campaign::from_hash),
-                };
-                self.sessions.fold(&event, self.dedup.horizons_micros())?
-            }
-        };
-        folded.sessions.push(step);
-        Ok(())
+    /// Begins a shard that continues others, with their state as it is now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`](icefold_core::ErrorKind::Refused) when the state outgrows a ceiling; it is then of no use.
+    /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when nothing is known of a parent, or something of the shard already.
+    pub(crate) fn begin(&mut self, shard: &ShardId, parents: &[Parent]) -> Result<()> {
+        if self.shards.contains_key(shard) {
+            return Err(Error::bug(format!("shard `{shard}` begins a second time")));
+        }
+        let mut state = ShardFolds::new(&self.settings)?;
+        for parent in parents {
+            let known = self.shards.get(&parent.shard);
+            let known = known.ok_or_else(|| Error::bug(format!("the state of `{}` is not there", parent.shard)))?;
+            state.inherit(known, parent);
+        }
+        self.shards.insert(shard.clone(), state);
+        self.keep_below_ceilings()
     }
 
-    /// Notes whom an event belongs to, by what is known now and never by what comes later, and what it shows itself.
-    fn identify(&mut self, row: usize, stream: &Stream<'_>, folded: &mut Folded) -> Result<Resolved> {
-        let user = stream.user.get(row);
-        let call = stream.keys.calls[row];
-        if user.is_some() && call == Call::Other {
-            return Ok(Resolved { reason: Reason::Event, user: None });
+    /// Forgets a shard: the run reads nothing more of it, and no shard is still to continue it.
+    pub(crate) fn end(&mut self, shard: &ShardId) {
+        self.shards.remove(shard);
+        self.ended.insert(shard.clone());
+    }
+
+    /// Takes note of a row that somebody else has put among the accepted ones: in its own shard, and where that is the past.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`](icefold_core::ErrorKind::Refused) when the state outgrows a ceiling; it is then of no use.
+    pub(crate) fn learn(&mut self, rows: &[ForeignRow]) -> Result<()> {
+        for (shard, state) in &mut self.shards {
+            for row in rows {
+                if row.shard == *shard || state.continues_behind(&row.shard, &row.at) {
+                    state.dedup.remember(row.message, row.stream_time_micros);
+                }
+            }
         }
-        let previous = || stream.previous.get(row).map_or(NO_DEVICE, xxh3_128);
-        let found = self.identities.fold(&identity::Call {
-            binds: match call {
-                Call::Identify => Binds::Device,
-                Call::Alias => Binds::Previous { previous: previous() },
-                Call::Other => Binds::Nothing,
-            },
-            device: stream.keys.devices[row].unwrap_or(NO_DEVICE),
-            user: user.and_then(|user| std::str::from_utf8(user).ok()),
-        })?;
-        for (known, edge) in [(Known::Previous, found.edges.previous), (Known::Device, found.edges.device)] {
-            folded.sightings.extend(edge.map(|edge| Sighting { row, known, edge }));
+        self.keep_below_ceilings()
+    }
+
+    /// Returns the earliest `stream_time`, in microseconds since 1970, that counts for deduplication in any shard.
+    pub(crate) fn horizon_micros(&self) -> i64 {
+        self.shards.values().map(|state| state.dedup.horizon_micros()).min().unwrap_or(i64::MAX)
+    }
+
+    /// Returns the `stream_time` of the shard's newest record that was folded; `None` when there is none.
+    pub(crate) fn stream_time_micros(&self, shard: &ShardId) -> Option<i64> {
+        self.shards.get(shard).map(ShardFolds::stream_time_micros).filter(|time| *time != i64::MIN)
+    }
+
+    /// Loses a part of the state, but for how far the shards are: a defect, for simulations that have to notice it.
+    pub(crate) fn lose(&mut self, what: Forgets) {
+        for state in self.shards.values_mut() {
+            match what {
+                Forgets::Ids => state.dedup.lose_ids(),
+                Forgets::Sessions => state.sessions.lose_sessions(),
+                Forgets::Identities => state.identities = Default::default(),
+            }
         }
-        let start = folded.users.len() as u32;
-        let text = found.user.filter(|_| found.reason != Reason::Event);
-        folded.users.extend_from_slice(text.unwrap_or_default().as_bytes());
-        Ok(Resolved { reason: found.reason, user: text.map(|_| (start, folded.users.len() as u32)) })
+    }
+
+    /// Returns the state of a shard, a new one for a shard that nothing is known of.
+    fn state_of(&mut self, shard: &ShardId) -> Result<&mut ShardFolds> {
+        if !self.shards.contains_key(shard) {
+            if self.ended.contains(shard) {
+                return Err(Error::bug(format!("shard `{shard}` went on after a shard that continues it had begun")));
+            }
+            self.shards.insert(shard.clone(), ShardFolds::new(&self.settings)?);
+        }
+        self.shards.get_mut(shard).ok_or_else(|| Error::bug("a state that was made is not there"))
+    }
+
+    fn keep_below_ceilings(&mut self) -> Result<()> {
+        self.ceilings.keep(&mut self.shards.values_mut().collect::<Vec<_>>())
     }
 }
 
@@ -230,7 +268,7 @@ struct Stream<'a> {
     keys: &'a Keys,
     messages: &'a [u128],
     times: &'a [i64],
-    arrivals: &'a [i64],
+    stream_times: &'a [i64],
     user: Texts<'a>,
     previous: Texts<'a>,
 }
@@ -243,7 +281,7 @@ impl<'a> Stream<'a> {
             keys,
             messages: &rows.message_hashes,
             times: time("event_time")?,
-            arrivals: time("arrival_time")?,
+            stream_times: time("stream_time")?,
             user: text("user_id")?,
             previous: text("previous_id")?,
         })

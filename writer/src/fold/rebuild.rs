@@ -1,297 +1,380 @@
-//! The folds of a restart, from the rows of `events`.
+//! The folds of a restart, from the rows of `events` and `identities`.
 //!
-//! Files are looked at from the latest arrival backwards, and read if they may hold something of a shard that still
-//! counts there, or of any that is recent. Sessions are then made of the rows that arrived near the last window of any
-//! shard. Deleted rows count: they were accepted.
+//! How far each shard is, and whose records are its past, stands in the checkpoint: so it is known before any row is read which
+//! files can matter, and which rows count for which shards. Ids and sessions need what lies in their windows; bindings
+//! need all rows of the shards and their ancestors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
-use futures::stream::FuturesOrdered;
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use futures::{StreamExt, stream};
-use iceberg::spec::{DataContentType, DataFile, PrimitiveLiteral, Schema};
-use icefold_catalog::{LiveFile, LoadedTable, Store};
-use icefold_core::{Checkpoint, Error, Result, ShardId};
-use icefold_files::{ColumnReader, ParquetFile};
+use iceberg::spec::Schema;
+use icefold_catalog::LoadedTable;
+use icefold_core::{Checkpoint, Error, Offset, Result, ShardId};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Folds;
-use super::session::{SessionId, SessionRow, SessionsRebuild};
-use crate::Dedup;
-use crate::dedup::ShardNumber;
+use super::identity::{EdgeKind, KnownBinding};
+use super::rows::{Candidate, Deleted, OpenFile};
+use super::session::{SessionId, SessionRow};
+use super::shard::reaching;
+use super::{Folds, ShardFolds};
 
 /// Files whose footers are read ahead.
 const READ_AHEAD: usize = 4;
 
+/// Columns that say where a row comes from, the last ones of those that are read. The two of its place are read where the past
+/// of a shard ends inside another one.
+const SOURCE: [&str; 3] = ["shard", "segment", "source_offset"];
+
+/// How many of them are read where no place matters.
+const SHARD_ALONE: usize = 1;
+
 /// Columns that deduplication is made of.
-const DEDUP_COLUMNS: [&str; 3] = ["message_id", "arrival_time", "shard"];
+pub(super) const IDS: [&str; 2] = ["message_id", "stream_time"];
 
 /// Columns that sessions are made of.
-const SESSION_COLUMNS: [&str; 7] =
-    ["arrival_time", "anonymous_id", "session_id", "session_start", "session_latest", "session_event_number", "shard"];
+const SESSIONS: [&str; 6] =
+    ["anonymous_id", "session_id", "session_start", "session_latest", "session_event_number", "stream_time"];
 
-/// Remembers what the rows of `table`, `events` as loaded, tell about the hot windows at its `checkpoint`: of the run's
-/// `shards` what each still looks at, of all others what is recent.
+/// Columns that bindings are made of.
+const BINDINGS: [&str; 5] = ["known_id", "user_id", "kind", "binding_number", "stream_time"];
+
+/// Makes the state of `shards`, as far as the tables have something of them, as it was at `checkpoint`: where both tables as
+/// loaded stand.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a file of the table cannot be read; errors of the
-/// store; those of [`Dedup::remember`](crate::Dedup::remember).
+/// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a file of a table cannot be read; errors of the store;
+/// [`ErrorKind::Refused`](icefold_core::ErrorKind::Refused) when the state outgrows a ceiling.
 pub(crate) async fn rebuild<'a>(
-    table: &LoadedTable,
+    events: &LoadedTable,
+    identities: &LoadedTable,
     checkpoint: &Checkpoint,
     shards: impl IntoIterator<Item = &'a ShardId>,
     folds: &mut Folds,
 ) -> Result<()> {
-    let shards = Shards::of(shards.into_iter().filter(|shard| checkpoint.get(shard).is_some()), &mut folds.dedup)?;
-    let Some(snapshot) = table.snapshot(None)? else { return Ok(()) };
-    let columns = Columns::of(table.metadata().current_schema())?;
-    let files = columns.candidates(table.live_files(&snapshot).await?);
-    let mut opened = rebuild_ids(table.store(), &columns, &files, &shards, &mut folds.dedup).await?;
-
-    // Only now is it known how far back sessions are looked at.
-    let (horizons, window) = (folds.dedup.horizons_micros(), folds.dedup.window_micros());
-    let mut sessions = SessionsRebuild::new(folds.sessions.settings(), horizons, window)?;
-    let mut needed = Vec::new();
-    for (at, candidate) in files.iter().enumerate() {
-        if let Some(since) = sessions.needed_since(candidate.earliest..=candidate.latest) {
-            needed.push((opened.remove(&at), candidate.place(), since));
+    for shard in shards {
+        if let Some(position) = checkpoint.get(shard) {
+            let state = ShardFolds::new(&folds.settings)?.at(position.stream_time_micros, past(shard, checkpoint));
+            folds.shards.insert(shard.clone(), state);
         }
     }
-    let mut reading = stream::iter(needed)
-        .map(|(file, place, since)| async move {
-            match file {
-                Some(file) => (Ok(file), since),
-                None => (place.open(table.store()).await, since),
-            }
+    let targets = Targets::of(&folds.shards, checkpoint);
+    let mut states: Vec<&mut ShardFolds> = folds.shards.values_mut().collect();
+    let columns = EventColumns::of(events.metadata().current_schema(), targets.depth)?;
+    let mut files = Files::of(events, columns.stream_time, columns.shard).await?;
+    files.candidates.retain(|file| {
+        let held = || targets.held_by(file).map(|state| &states[state]);
+        held().any(|s| file.reaches(s.dedup.horizon_micros().min(s.sessions.horizon_micros())))
+    });
+    files
+        .each(async |candidate, file| {
+            columns.read(candidate, &file, &targets, &mut states).await?;
+            folds.ceilings.keep(&mut states)
         })
-        .buffered(READ_AHEAD);
-    while let Some((file, since)) = reading.next().await {
-        columns.read_sessions(&file?, since, &shards, &mut sessions).await?;
-    }
-    folds.sessions = sessions.finish()?;
-    Ok(())
+        .await?;
+
+    let columns = BindingColumns::of(identities.metadata().current_schema(), targets.depth)?;
+    let mut files = Files::of(identities, columns.stream_time, columns.shard).await?;
+    files.candidates.retain(|file| targets.held_by(file).next().is_some());
+    files
+        .each(async |_, file| {
+            columns.read(&file, &targets, &mut states).await?;
+            folds.ceilings.keep(&mut states)
+        })
+        .await
 }
 
-/// Remembers the ids that count; returns the files that were opened, by their place among `files`.
-async fn rebuild_ids(
-    store: &Store,
-    columns: &Columns,
-    files: &[Candidate],
-    shards: &Shards<'_>,
-    dedup: &mut Dedup,
-) -> Result<HashMap<usize, ParquetFile>> {
-    let (mut opened, mut opening) = (HashMap::new(), FuturesOrdered::new());
-    let mut rest = files.iter().enumerate();
-    loop {
-        // What was read tells which of the rest are needed: for a shard of which nothing was found yet, all that may
-        // hold it.
-        while opening.len() < READ_AHEAD
-            && let Some((at, candidate)) = rest.find(|(_, c)| c.latest >= shards.needed_since(c, dedup))
-        {
-            let place = candidate.place();
-            opening.push_back(async move { (at, place.open(store).await) });
+/// Returns the ancestors of a shard, and where each stops to be its past.
+fn past(shard: &ShardId, checkpoint: &Checkpoint) -> BTreeMap<ShardId, Offset> {
+    let parents = |shard| checkpoint.get(shard).into_iter().flat_map(|position| &position.parents);
+    let mut past: BTreeMap<ShardId, Offset> = BTreeMap::new();
+    let mut open: Vec<_> = parents(shard).collect();
+    while let Some(parent) = open.pop() {
+        if past.get(&parent.shard).is_none_or(|known| *known < parent.until) {
+            reaching(&mut past, &parent.shard, &parent.until);
+            open.extend(parents(&parent.shard));
         }
-        let Some((at, file)) = opening.next().await else { break };
-        let (file, since) = (file?, shards.needed_since(&files[at], dedup));
-        if files[at].latest >= since {
-            columns.read_ids(&file, since, shards, dedup).await?;
+    }
+    past
+}
+
+/// For which states, by their place, the rows of which shard count.
+struct Targets {
+    by_name: BTreeMap<ShardId, Vec<Target>>,
+    /// How many of the columns of [`SOURCE`] are needed.
+    depth: usize,
+}
+
+struct Target {
+    state: usize,
+    /// Rows count before this place only.
+    until: Option<Offset>,
+}
+
+impl Targets {
+    fn of(shards: &BTreeMap<ShardId, ShardFolds>, checkpoint: &Checkpoint) -> Self {
+        let mut targets = Targets { by_name: BTreeMap::new(), depth: SHARD_ALONE };
+        for (state, (shard, folds)) in shards.iter().enumerate() {
+            targets.by_name.entry(shard.clone()).or_default().push(Target { state, until: None });
+            for (ancestor, until) in folds.past() {
+                // Where it has not gone on since, no row of it has to be looked at twice.
+                let until = (checkpoint.next(ancestor) > *until).then(|| until.clone());
+                if until.is_some() {
+                    targets.depth = SOURCE.len();
+                }
+                targets.by_name.entry(ancestor.clone()).or_default().push(Target { state, until });
+            }
         }
-        opened.insert(at, file);
-    }
-    Ok(opened)
-}
-
-/// The run's shards that the table has something of.
-struct Shards<'a> {
-    /// In the order of their names.
-    sorted: Vec<(&'a ShardId, ShardNumber)>,
-    by_name: HashMap<&'a str, (&'a ShardId, ShardNumber)>,
-}
-
-impl<'a> Shards<'a> {
-    fn of(shards: impl Iterator<Item = &'a ShardId>, dedup: &mut Dedup) -> Result<Self> {
-        let mut sorted: Vec<_> = shards.map(|shard| Ok((shard, dedup.shard(shard)?))).collect::<Result<_>>()?;
-        sorted.sort_unstable_by_key(|(shard, _)| *shard);
-        let by_name = sorted.iter().map(|found| (found.0.as_str(), *found)).collect();
-        Ok(Shards { sorted, by_name })
+        targets
     }
 
-    /// `None` is a shard that the run does not read.
-    fn named(&self, name: &str) -> Option<(&'a ShardId, ShardNumber)> {
-        self.by_name.get(name).copied()
+    /// Returns the states that rows of this file may count for.
+    fn held_by<'a>(&'a self, file: &'a Candidate) -> impl Iterator<Item = usize> + 'a {
+        let held = self.by_name.iter().filter(|(shard, _)| file.may_hold(shard));
+        held.flat_map(|(_, targets)| targets.iter().map(|target| target.state))
     }
 
-    /// The earliest arrival in this file that may count for deduplication.
-    fn needed_since(&self, candidate: &Candidate, dedup: &Dedup) -> i64 {
-        let horizons = dedup.horizons_micros();
-        let own = self.held(candidate).iter().map(|(_, number)| horizons[usize::from(number.get())]);
-        own.fold(horizons[usize::from(ShardNumber::OTHERS.get())], i64::min)
-    }
-
-    /// The shards that the file may hold, as far as its bounds tell.
-    fn held(&self, candidate: &Candidate) -> &[(&'a ShardId, ShardNumber)] {
-        let [lower, upper] = &candidate.shards;
-        let from =
-            self.sorted.partition_point(|(s, _)| lower.as_ref().is_some_and(|lower| s.as_str() < lower.as_str()));
-        let held = &self.sorted[from..];
-        &held[..held.partition_point(|(s, _)| upper.as_ref().is_none_or(|upper| s.as_str() <= upper.as_str()))]
-    }
-}
-
-/// A Parquet file that can be opened.
-pub(super) struct Place {
-    uri: String,
-    size: u64,
-}
-
-impl Place {
-    pub(super) async fn open(self, store: &Store) -> Result<ParquetFile> {
-        ParquetFile::open(store, &self.uri, self.size).await
-    }
-}
-
-/// A file that may hold events of the window.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    file: DataFile,
-    /// No event in it arrived earlier, in microseconds since 1970.
-    earliest: i64,
-    /// No event in it arrived later.
-    latest: i64,
-    /// Names of shards: it holds none before the first or after the second.
-    shards: [Option<String>; 2],
-}
-
-impl Candidate {
-    /// Files of other engines may have no bounds: they have to be read.
-    fn new(file: DataFile, arrival: i32, shard: i32) -> Self {
-        let literals = |column: i32| {
-            let bounds = [file.lower_bounds(), file.upper_bounds()];
-            bounds.map(|bounds| bounds.get(&column).map(|bound| bound.literal().clone()))
+    /// Returns what tells of each row of a batch, whose columns from `first` on are those of [`SOURCE`], for which states it
+    /// counts; `None` when one is of another type.
+    fn of_rows<'a>(&'a self, rows: &'a RecordBatch, first: usize) -> Option<RowTargets<'a>> {
+        let shards = rows.column(first).as_string_opt::<i32>()?;
+        let places = match self.depth {
+            SHARD_ALONE => None,
+            _ => {
+                Some((rows.column(first + 1).as_string_opt()?, rows.column(first + 2).as_primitive_opt::<Int64Type>()?))
+            }
         };
-        let [earliest, latest] = literals(arrival).map(|bound| match bound {
-            Some(PrimitiveLiteral::Long(micros)) => Some(micros),
-            _ => None,
-        });
-        let shards = literals(shard).map(|bound| match bound {
-            Some(PrimitiveLiteral::String(name)) => Some(name),
-            _ => None,
-        });
-        let (earliest, latest) = (earliest.unwrap_or(i64::MIN), latest.unwrap_or(i64::MAX));
-        Candidate { file, earliest, latest, shards }
-    }
-
-    /// Returns whether an event in it may have arrived at `since` or later.
-    pub(super) fn reaches(&self, since: i64) -> bool {
-        self.latest >= since
-    }
-
-    pub(super) fn place(&self) -> Place {
-        Place { uri: self.file.file_path().to_owned(), size: self.file.file_size_in_bytes() }
+        let by_name = self.by_name.iter().map(|(shard, targets)| (shard.as_str(), targets.as_slice())).collect();
+        Some(RowTargets { by_name, shards, places })
     }
 }
 
-/// Field ids of the columns that are read.
-pub(super) struct Columns {
-    dedup: [i32; 3],
-    sessions: [i32; 7],
+/// Tells of each row of a batch for which states it counts.
+struct RowTargets<'a> {
+    by_name: HashMap<&'a str, &'a [Target]>,
+    shards: &'a StringArray,
+    places: Option<(&'a StringArray, &'a Int64Array)>,
 }
 
-impl Columns {
-    pub(super) fn of(schema: &Schema) -> Result<Self> {
-        let id = |name: &str| {
-            let field = schema.field_by_name(name).map(|field| field.id);
-            field.ok_or_else(|| Error::bug(format!("`events` was opened without its column `{name}`")))
+impl RowTargets<'_> {
+    fn of(&self, row: usize) -> impl Iterator<Item = usize> {
+        let targets = self.by_name.get(self.shards.value(row)).copied().unwrap_or_default();
+        let is_before = move |until: &Offset| {
+            let place = self.places.map(|(segments, offsets)| (segments.value(row), offsets.value(row)));
+            place.is_none_or(|(segment, offset)| {
+                (segment, u64::try_from(offset).unwrap_or(0)) < (&*until.segment, until.position)
+            })
         };
-        let (mut dedup, mut sessions) = ([0; 3], [0; 7]);
-        for (slot, name) in dedup.iter_mut().chain(&mut sessions).zip(DEDUP_COLUMNS.iter().chain(&SESSION_COLUMNS)) {
-            *slot = id(name)?;
-        }
-        Ok(Columns { dedup, sessions })
+        let counts = move |target: &&Target| target.until.as_ref().is_none_or(is_before);
+        targets.iter().filter(counts).map(|target| target.state)
+    }
+}
+
+/// The data files of a table as loaded.
+struct Files<'a> {
+    table: &'a LoadedTable,
+    candidates: Vec<Candidate>,
+}
+
+impl<'a> Files<'a> {
+    async fn of(table: &'a LoadedTable, stream_time: i32, shard: i32) -> Result<Self> {
+        let live = match table.snapshot(None)? {
+            Some(snapshot) => table.live_files(&snapshot).await?,
+            None => Vec::new(),
+        };
+        Ok(Files { table, candidates: Candidate::among(live, stream_time, shard) })
     }
 
-    /// Returns the data files, those with the latest arrivals first.
-    pub(super) fn candidates(&self, files: Vec<LiveFile>) -> Vec<Candidate> {
-        let data = files.into_iter().map(|live| live.file).filter(|f| f.content_type() == DataContentType::Data);
-        let mut found: Vec<Candidate> = data.map(|file| Candidate::new(file, self.dedup[1], self.dedup[2])).collect();
-        found.sort_by(|a, b| b.latest.cmp(&a.latest).then_with(|| a.file.file_path().cmp(b.file.file_path())));
-        found
-    }
-
-    /// The columns of deduplication, of the row groups that reach `since`.
-    pub(super) async fn ids(&self, file: &ParquetFile, since: i64) -> Result<ColumnReader> {
-        file.read(&self.dedup, file.row_groups_reaching(self.dedup[1], since)).await
-    }
-
-    async fn read_ids(&self, file: &ParquetFile, since: i64, shards: &Shards<'_>, dedup: &mut Dedup) -> Result<()> {
-        for rows in self.ids(file, since).await? {
-            let rows = rows?;
-            remember_ids(&rows, shards, dedup)?.ok_or_else(|| odd(file))?;
+    /// Opens one after the other, some ahead.
+    async fn each(&self, mut read: impl AsyncFnMut(&Candidate, OpenFile) -> Result<()>) -> Result<()> {
+        let opening = |candidate| async move { (candidate, Candidate::open(candidate, self.table.store()).await) };
+        let mut opened = stream::iter(&self.candidates).map(opening).buffered(READ_AHEAD);
+        while let Some((candidate, file)) = opened.next().await {
+            read(candidate, file?).await?;
         }
         Ok(())
     }
+}
 
-    async fn read_sessions(
+/// Returns the ids of the columns of a table.
+pub(super) fn field_ids(schema: &Schema, names: &[&str]) -> Result<Vec<i32>> {
+    let id = |name: &&str| {
+        let field = schema.field_by_name(name).map(|field| field.id);
+        field.ok_or_else(|| Error::bug(format!("a table was opened without its column `{name}`")))
+    };
+    names.iter().map(id).collect()
+}
+
+/// Ids of the columns of `events` that are read.
+struct EventColumns {
+    stream_time: i32,
+    shard: i32,
+    ids: Vec<i32>,
+    sessions: Vec<i32>,
+}
+
+impl EventColumns {
+    fn of(schema: &Schema, depth: usize) -> Result<Self> {
+        let with_source = |names: &[&str]| field_ids(schema, &[names, &SOURCE[..depth]].concat());
+        let (ids, sessions) = (with_source(&IDS)?, with_source(&SESSIONS)?);
+        Ok(EventColumns { stream_time: ids[1], shard: ids[IDS.len()], ids, sessions })
+    }
+
+    async fn read(
         &self,
-        file: &ParquetFile,
-        since: i64,
-        shards: &Shards<'_>,
-        sessions: &mut SessionsRebuild,
+        candidate: &Candidate,
+        file: &OpenFile,
+        targets: &Targets,
+        states: &mut [&mut ShardFolds],
     ) -> Result<()> {
-        // Files from before there were sessions do not have their columns.
-        if !self.sessions.iter().all(|id| file.has(*id)) {
-            return Ok(());
+        let earliest = |of: fn(&ShardFolds) -> i64, states: &[&mut ShardFolds]| {
+            targets.held_by(candidate).map(|state| of(states[state])).min().unwrap_or(i64::MAX)
+        };
+        let since = earliest(|state| state.dedup.horizon_micros(), states);
+        if candidate.reaches(since) {
+            let rows = file.read(&self.ids, self.stream_time, since, Deleted::Count).await?;
+            rows.each(|rows| remember_ids(rows, targets, states))?;
         }
-        let row_groups = file.row_groups_reaching(self.dedup[1], since);
-        let mut reader: ColumnReader = file.read(&self.sessions, row_groups).await?;
-        while let Some(rows) = reader.next().transpose()? {
-            remember_sessions(&rows, shards, sessions).ok_or_else(|| odd(file))?;
+        let since = earliest(|state| state.sessions.horizon_micros(), states);
+        // Files from before there were sessions do not have their columns.
+        if candidate.reaches(since) && file.has(&self.sessions) {
+            let rows = file.read(&self.sessions, self.stream_time, since, Deleted::LeftOut).await?;
+            rows.each(|rows| remember_sessions(rows, targets, states))?;
         }
         Ok(())
     }
 }
 
-pub(super) fn odd(file: &ParquetFile) -> Error {
-    Error::corrupt(format!("`{}` has columns of another type than `events`", file.uri()))
+/// Ids of the columns of `identities` that are read.
+struct BindingColumns {
+    stream_time: i32,
+    shard: i32,
+    all: Vec<i32>,
 }
 
-/// `None` when a column is of another type.
-fn remember_ids(rows: &RecordBatch, shards: &Shards<'_>, dedup: &mut Dedup) -> Result<Option<()>> {
-    let Some(rows) = accepted(rows) else { return Ok(None) };
-    for (shard, message, arrival) in rows {
-        dedup.remember(shards.named(shard).map(|(shard, _)| shard), message, arrival)?;
+impl BindingColumns {
+    fn of(schema: &Schema, depth: usize) -> Result<Self> {
+        let all = field_ids(schema, &[&BINDINGS[..], &SOURCE[..depth]].concat())?;
+        Ok(BindingColumns { stream_time: all[BINDINGS.len() - 1], shard: all[BINDINGS.len()], all })
     }
-    Ok(Some(()))
+
+    async fn read(&self, file: &OpenFile, targets: &Targets, states: &mut [&mut ShardFolds]) -> Result<()> {
+        let rows = file.read(&self.all, self.stream_time, i64::MIN, Deleted::LeftOut).await?;
+        rows.each(|rows| remember_bindings(rows, targets, states))
+    }
 }
 
-/// Returns shard, hash of the message id and arrival of each row; `None` when a column is of another type.
-pub(super) fn accepted(rows: &RecordBatch) -> Option<impl Iterator<Item = (&str, u128, i64)>> {
+/// `None` when a column is of another type; so below.
+fn remember_ids(rows: &RecordBatch, targets: &Targets, states: &mut [&mut ShardFolds]) -> Option<()> {
+    let targets = targets.of_rows(rows, IDS.len())?;
+    for (row, message, stream_time) in accepted(rows)? {
+        for state in targets.of(row) {
+            states[state].dedup.remember(message, stream_time);
+        }
+    }
+    Some(())
+}
+
+/// Returns number, hash of the message id and `stream_time` of each row.
+pub(super) fn accepted(rows: &RecordBatch) -> Option<impl Iterator<Item = (usize, u128, i64)>> {
     let ids = rows.column(0).as_string_opt::<i32>()?;
-    let arrivals = rows.column(1).as_primitive_opt::<TimestampMicrosecondType>()?;
-    let shards = rows.column(2).as_string_opt::<i32>()?;
-    let whole = (0..rows.num_rows()).filter(|row| !ids.is_null(*row) && !arrivals.is_null(*row));
-    Some(whole.map(|row| (shards.value(row), xxh3_128(ids.value(row).as_bytes()), arrivals.value(row))))
+    let times = rows.column(1).as_primitive_opt::<TimestampMicrosecondType>()?;
+    let whole = (0..rows.num_rows()).filter(|row| !ids.is_null(*row) && !times.is_null(*row));
+    Some(whole.map(|row| (row, xxh3_128(ids.value(row).as_bytes()), times.value(row))))
 }
 
-/// `None` when a column is of another type.
-fn remember_sessions(rows: &RecordBatch, shards: &Shards<'_>, sessions: &mut SessionsRebuild) -> Option<()> {
+fn remember_sessions(rows: &RecordBatch, targets: &Targets, states: &mut [&mut ShardFolds]) -> Option<()> {
+    let targets = targets.of_rows(rows, SESSIONS.len())?;
     let time = |column: usize| rows.column(column).as_primitive_opt::<TimestampMicrosecondType>();
-    let (arrivals, starts, latest) = (time(0)?, time(3)?, time(4)?);
-    let (devices, ids) = (rows.column(1).as_string_opt::<i32>()?, rows.column(2).as_string_opt::<i32>()?);
-    let (numbers, of) = (rows.column(5).as_primitive_opt::<Int32Type>()?, rows.column(6).as_string_opt::<i32>()?);
+    let (starts, latest, stream_times) = (time(2)?, time(3)?, time(5)?);
+    let (devices, ids) = (rows.column(0).as_string_opt::<i32>()?, rows.column(1).as_string_opt::<i32>()?);
+    let numbers = rows.column(4).as_primitive_opt::<Int32Type>()?;
     for row in (0..rows.num_rows()).filter(|row| !ids.is_null(*row) && !devices.is_null(*row)) {
         // An id that is not ours is one that another engine wrote: no event of ours joins it.
         let Some(id) = SessionId::parse_hex(ids.value(row).as_bytes()) else { continue };
-        sessions.remember(&SessionRow {
-            shard: shards.named(of.value(row)).map_or(ShardNumber::OTHERS, |(_, number)| number).get(),
+        let session = SessionRow {
             device: xxh3_128(devices.value(row).as_bytes()),
             id,
             start_micros: starts.value(row),
+            latest_micros: latest.value(row),
             number: numbers.value(row).unsigned_abs(),
-            elapsed_micros: latest.value(row).saturating_sub(starts.value(row)),
-            arrival_micros: arrivals.value(row),
-        });
+            stream_time_micros: stream_times.value(row),
+        };
+        for state in targets.of(row) {
+            states[state].sessions.remember(&session);
+        }
     }
     Some(())
+}
+
+fn remember_bindings(rows: &RecordBatch, targets: &Targets, states: &mut [&mut ShardFolds]) -> Option<()> {
+    let targets = targets.of_rows(rows, BINDINGS.len())?;
+    let text = |column: usize| rows.column(column).as_string_opt::<i32>();
+    let (known, users, kinds) = (text(0)?, text(1)?, text(2)?);
+    let numbers = rows.column(3).as_primitive_opt::<Int32Type>()?;
+    let times = rows.column(4).as_primitive_opt::<TimestampMicrosecondType>()?;
+    for row in 0..rows.num_rows() {
+        let is_alias = kinds.value(row) == EdgeKind::Alias.as_str();
+        let binding = KnownBinding {
+            user: users.value(row),
+            kind: if is_alias { EdgeKind::Alias } else { EdgeKind::Identify },
+            number: numbers.value(row).unsigned_abs(),
+            stream_time_micros: times.value(row),
+        };
+        let known_id = xxh3_128(known.value(row).as_bytes());
+        for state in targets.of(row) {
+            states[state].identities.remember(known_id, &binding);
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use icefold_core::{Parent, ShardPosition};
+
+    use super::*;
+
+    fn shard(name: &str) -> ShardId {
+        ShardId::new(name)
+    }
+
+    fn checkpoint(shards: &[(&str, &[(&str, u64)])]) -> Checkpoint {
+        let mut checkpoint = Checkpoint::default();
+        for (name, parents) in shards {
+            let parent = |(name, until): &(&str, u64)| Parent { shard: shard(name), until: Offset::new("f", *until) };
+            let position = ShardPosition {
+                parents: parents.iter().map(parent).collect(),
+                ..ShardPosition::at(Offset::new("f", 100))
+            };
+            checkpoint.set(shard(name), position);
+        }
+        checkpoint
+    }
+
+    #[test]
+    fn the_past_of_a_shard_are_all_its_ancestors_each_as_far_as_one_way_says() {
+        let at = checkpoint(&[
+            ("root", &[]),
+            ("left", &[("root", 10)]),
+            ("right", &[("root", 30)]),
+            ("both", &[("left", 5), ("right", 6), ("elsewhere", 7)]),
+            ("other", &[]),
+        ]);
+        let past = past(&shard("both"), &at);
+        let past: Vec<_> = past.iter().map(|(shard, until)| (shard.as_str(), until.position)).collect();
+        assert_eq!(past, [("elsewhere", 7), ("left", 5), ("right", 6), ("root", 30)]);
+    }
+
+    #[test]
+    fn places_are_read_only_where_the_past_ends_inside_a_shard() {
+        let depth = |until| {
+            let at = checkpoint(&[("parent", &[]), ("child", &[("parent", until)])]);
+            let child = ShardFolds::new(&Default::default()).expect("valid settings");
+            let child = child.at(None, past(&shard("child"), &at));
+            Targets::of(&[(shard("child"), child)].into(), &at).depth
+        };
+        assert_eq!((depth(100), depth(99)), (SHARD_ALONE, SOURCE.len()));
+    }
 }

@@ -121,7 +121,7 @@ impl Floor {
         Ok(())
     }
 
-    /// Returns the earliest arrival, in microseconds since 1970, that counts for any shard.
+    /// Returns the earliest `stream_time`, in microseconds since 1970, that counts for any shard.
     pub(super) fn horizon_micros(&self) -> i64 {
         lock(&self.judge).horizon_micros()
     }

@@ -30,6 +30,7 @@ mod feed;
 mod floor;
 mod judge;
 mod order;
+mod parents;
 mod queue;
 mod resume;
 mod route;
@@ -38,13 +39,13 @@ mod stages;
 mod tests;
 mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use icefold_catalog::{LoadedTable, Progress, SchemaChange, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{BatchId, Error, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{BatchId, Checkpoint, Error, Offset, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -54,7 +55,7 @@ use crate::decode::Decoder;
 use crate::encode::TableEncoder;
 use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
-use crate::fold::{self, Folds};
+use crate::fold::{self, Folds, Forgets};
 use crate::metrics::{IngestProgress, IngestReport};
 use crate::publish::forward::{self, Level};
 use crate::publish::{Destination, Published, Publisher, TableState};
@@ -66,6 +67,7 @@ pub(crate) use epoch::Epoch;
 use feed::Feeds;
 use floor::Floor;
 use judge::Judge;
+use parents::{Declared, Parents};
 pub(crate) use resume::{TABLES, index_of};
 use workers::Workers;
 
@@ -122,6 +124,7 @@ pub struct Ingest {
     closes: Vec<BatchId>,
     destination: Arc<dyn Destination>,
     sources: Vec<Box<dyn Source>>,
+    continues: Declared,
     make_decoder: Option<MakeDecoder>,
     contract: String,
     enrichment: Enrichment,
@@ -130,17 +133,6 @@ pub struct Ingest {
     fail_points: FailPoints,
     crew: Crew,
     forgets: Option<Forgets>,
-}
-
-/// What a run loses of its state when it is started again: a defect, for simulations that have to notice it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forgets {
-    /// Which events were accepted.
-    Ids,
-    /// Sessions that may still grow.
-    Sessions,
-    /// Whose a device is.
-    Identities,
 }
 
 impl Ingest {
@@ -171,6 +163,7 @@ impl Ingest {
             closes,
             destination: Arc::new(warehouse.clone()),
             sources: Vec::new(),
+            continues: Declared::new(),
             make_decoder: None,
             contract: icefold_core::tables::BUILT_IN_CONTRACT.to_owned(),
             enrichment: Enrichment::default(),
@@ -191,6 +184,32 @@ impl Ingest {
     pub fn source(mut self, source: Box<dyn Source>) -> Self {
         self.sources.push(source);
         self
+    }
+
+    /// Says that a shard which has no position yet continues others: it begins with what was remembered of them. They are in
+    /// the tables, or read to their end in this run before the shard's source hands over its first chunk. A shard that has
+    /// begun keeps its parents; [`Ingest::run`] refuses others. An empty list says nothing.
+    #[must_use]
+    pub fn continues(mut self, shard: &ShardId, parents: &[ShardId]) -> Self {
+        self.continues.insert(shard.clone(), parents.to_vec());
+        self
+    }
+
+    /// Returns the `stream_time`, in microseconds since 1970, before which no record of a shard may lie: the latest one in the
+    /// tables of the shards that it [continues](Ingest::continues). A source is opened with it. Where a parent is
+    /// read in the same run, the source has to start at that one's end.
+    pub fn floor_micros(&self, shard: &ShardId) -> Option<i64> {
+        let events = self.events_checkpoint();
+        let mut times = Vec::new();
+        let mut open: Vec<&ShardId> = self.continues.get(shard).into_iter().flatten().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(parent) = open.pop().filter(|parent| seen.insert(*parent)) {
+            match events.get(parent) {
+                Some(position) => times.extend(position.stream_time_micros),
+                None => open.extend(self.continues.get(parent).into_iter().flatten()),
+            }
+        }
+        times.into_iter().max()
     }
 
     /// Sets how chunks are decoded; `make` is called once for each worker thread.
@@ -262,11 +281,19 @@ impl Ingest {
     pub async fn run(self) -> Result<IngestReport> {
         let starts = self.starts()?;
         let make_decoder = self.make_decoder.clone().ok_or_else(|| Error::bug("an ingest without a decoder"))?;
-        let folds = self.folds(&starts).await?;
+        let read = starts.keys().cloned().collect();
+        let parents = Parents::of(&self.continues, &read, self.events_checkpoint())?;
+        let awaited = parents.awaited();
+        if let Some((shard, why)) = awaited.iter().find_map(|shard| Some((shard, self.blocked.get(shard)?))) {
+            return Err(forward::blocked(shard, why));
+        }
+        let folds = self.folds(read.union(&awaited)).await?;
+        let stands = |shard: &ShardId| (shard.clone(), self.events_checkpoint().next(shard));
+        let elsewhere = awaited.difference(&read).map(stands).collect();
 
         let (done, sealed) = unbounded_channel();
         let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables).await?);
-        let judge = Judge::new(folds, starts);
+        let judge = Judge::new(folds, starts, parents, elsewhere);
         let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);
         let floor = Arc::new(floor);
         let ids = self.warehouse.ids();
@@ -296,21 +323,19 @@ impl Ingest {
         }
     }
 
-    /// Returns the state of the folds where `events` stands.
-    async fn folds(&self, starts: &BTreeMap<ShardId, Offset>) -> Result<Folds> {
+    /// Returns the state of the folds of these shards where the tables stand.
+    async fn folds(&self, shards: impl Iterator<Item = &ShardId>) -> Result<Folds> {
         let mut folds = Folds::new(&self.settings)?;
-        let events = &self.tables[index_of(TableKind::Events)];
-        fold::rebuild(&events.table, &events.checkpoint, starts.keys(), &mut folds).await?;
-        let identities = &self.tables[index_of(TableKind::Identities)];
-        fold::rebuild_bindings(&identities.table, starts, &mut folds.identities).await?;
-        let fresh = Folds::new(&self.settings)?;
-        match self.forgets {
-            None => {}
-            Some(Forgets::Ids) => folds.dedup.lose_ids(),
-            Some(Forgets::Sessions) => folds.sessions = fresh.sessions,
-            Some(Forgets::Identities) => folds.identities = fresh.identities,
+        let [events, identities] = [TableKind::Events, TableKind::Identities].map(|kind| &self.tables[index_of(kind)]);
+        fold::rebuild(&events.table, &identities.table, &events.checkpoint, shards, &mut folds).await?;
+        if let Some(what) = self.forgets {
+            folds.lose(what);
         }
         Ok(folds)
+    }
+
+    fn events_checkpoint(&self) -> &Checkpoint {
+        &self.tables[index_of(TableKind::Events)].checkpoint
     }
 
     /// Returns where each shard of the run goes on.

@@ -19,7 +19,7 @@ pub(super) enum Job {
 
 /// What a worker finds.
 enum Look {
-    Job(Job),
+    Job(Box<Job>),
     Nothing,
     Closed,
 }
@@ -62,7 +62,7 @@ impl WorkQueue {
             let mut ready = pin!(self.ready.notified());
             ready.as_mut().enable();
             match self.look() {
-                Look::Job(job) => return Some(job),
+                Look::Job(job) => return Some(*job),
                 Look::Closed => return None,
                 Look::Nothing => ready.await,
             }
@@ -75,10 +75,10 @@ impl WorkQueue {
             return Look::Closed;
         }
         if let Some(job) = state.row_groups.pop_front() {
-            return Look::Job(Job::Encode(job));
+            return Look::Job(Box::new(Job::Encode(job)));
         }
         match if state.paused { None } else { state.chunks.pop_front() } {
-            Some((ticket, chunk, epoch)) => Look::Job(Job::Decode { ticket, chunk, epoch }),
+            Some((ticket, chunk, epoch)) => Look::Job(Box::new(Job::Decode { ticket, chunk, epoch })),
             None => Look::Nothing,
         }
     }

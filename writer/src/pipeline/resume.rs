@@ -44,6 +44,11 @@ impl Continuity {
         self.0.insert(shard, start);
     }
 
+    /// Returns where a shard of the run stands.
+    pub(crate) fn at(&self, shard: &ShardId) -> Option<&Offset> {
+        self.0.get(shard)
+    }
+
     /// # Errors
     /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when `place` does not start where its shard stands.
     pub(crate) fn advance(&mut self, place: &Place) -> Result<()> {

@@ -57,7 +57,7 @@ pub(super) fn route(judged: Judged, reference: Option<&Reference>) -> Result<Rou
         let (new, keep) = match kind {
             TableKind::RawEvents => (rows.raw.clone(), None),
             TableKind::Quarantine => (rows.quarantine.clone(), None),
-            TableKind::Identities => (folded.identities(&rows.events, 0)?, None),
+            TableKind::Identities => (folded.identities(&rows.events)?, None),
             TableKind::Events => (folded.complete(rows.events.clone(), reference)?, accepted.as_ref()),
         };
         let Split { main, stragglers } = split_main_day(kind, &new, keep)?;

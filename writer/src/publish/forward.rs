@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iceberg::spec::DataFile;
-use icefold_catalog::batch::{self, Open, Standing};
+use icefold_catalog::batch::{self, Open, Standing, TablePart};
 use icefold_catalog::{Batch, CommitOutcome, Fence, LoadedTable, Progress, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Error, ErrorKind, Result, ShardId};
@@ -41,32 +41,36 @@ pub(crate) struct Level {
 /// # Errors
 /// [`ErrorKind::Corrupt`] when a table stands where no batch brings it; errors of store and catalog.
 pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
-    let mut given_up: BTreeMap<Option<BatchId>, String> = BTreeMap::new();
-    let mut missing: BTreeSet<BatchId> = BTreeSet::new();
+    let mut given_up: BTreeMap<Vec<BatchId>, String> = BTreeMap::new();
+    let mut looked_at: BTreeSet<Vec<BatchId>> = BTreeSet::new();
+    let mut brought: BTreeSet<BatchId> = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
         let tables = load(warehouse).await?;
         let Some(found) = look(&tables) else { continue };
-        let left: Vec<&Open> = found.iter().filter(|open| !given_up.contains_key(&open.batch)).collect();
+        let left: Vec<&Open> = found.iter().filter(|open| !given_up.contains_key(&open.batches)).collect();
         if left.is_empty() {
             let blocked = found.iter().flat_map(|open| {
-                let why = given_up.get(&open.batch).cloned().unwrap_or_default();
+                let why = given_up.get(&open.batches).cloned().unwrap_or_default();
                 open.shards.iter().map(move |shard| (shard.clone(), why.clone()))
             });
-            let blocked = blocked.collect();
+            let blocked: BTreeMap<ShardId, String> = blocked.collect();
+            for id in brought.iter().filter(|_| blocked.is_empty()) {
+                tidy(warehouse, *id).await;
+            }
             let (closes, unsettled) = redrives(warehouse, &tables[index_of(TableKind::Events)].1).await?;
             return Ok(Level { tables, blocked, closes, unsettled });
         }
         for open in left {
-            let given = match open.batch {
-                None => Some(format!("`{}` does not name the batch that moved it", TableKind::RawEvents.name())),
-                Some(id) => match warehouse.read_batch(id).await? {
-                    Some(batch) => apply(warehouse, id, &batch, &tables).await?,
-                    // Whoever made it may have brought it everywhere since the tables were read.
-                    None if missing.insert(id) => None,
-                    None => Some(format!("the object of its batch, `{}`, is gone", warehouse.batch_uri(id))),
-                },
+            let given_up_for = match bring(warehouse, open, &tables).await? {
+                Brought::Yes => {
+                    brought.extend(&open.batches);
+                    None
+                }
+                // Whoever made the batch may have brought it everywhere since the tables were read.
+                Brought::No(_) if looked_at.insert(open.batches.clone()) => None,
+                Brought::No(why) => Some(why),
             };
-            given_up.extend(given.map(|why| (open.batch, why)));
+            given_up.extend(given_up_for.map(|why| (open.batches.clone(), why)));
         }
     }
     let ahead = TableKind::RawEvents.name();
@@ -99,39 +103,85 @@ fn look(tables: &[(LoadedTable, Progress); TABLES]) -> Option<Vec<Open>> {
     (!is_ahead).then(|| batch::open_batches(raw, &others))
 }
 
-/// Brings a batch into the tables that stand at its start. Returns why it cannot be done, if so.
+/// Whether something was brought forward.
+enum Brought {
+    /// Something was, or others were faster: look again.
+    Yes,
+    /// Nothing could be, for this reason.
+    No(String),
+}
+
+/// Brings what is open forward, by the first of its batches that can.
+async fn bring(warehouse: &Warehouse, open: &Open, tables: &[(LoadedTable, Progress); TABLES]) -> Result<Brought> {
+    let mut why = format!("`{}` does not name the batch that moved it", TableKind::RawEvents.name());
+    for (number, id) in open.batches.iter().enumerate() {
+        let brought = match warehouse.read_batch(*id).await? {
+            Some(batch) => apply(warehouse, *id, &batch, tables).await?,
+            None => Brought::No(format!("the object of its batch, `{}`, is gone", warehouse.batch_uri(*id))),
+        };
+        match brought {
+            Brought::Yes => return Ok(Brought::Yes),
+            Brought::No(reason) if number == 0 => why = reason,
+            Brought::No(_) => {}
+        }
+    }
+    Ok(Brought::No(why))
+}
+
+/// Brings a batch into the tables that stand at its start.
 async fn apply(
     warehouse: &Warehouse,
     id: BatchId,
     batch: &Batch,
     tables: &[(LoadedTable, Progress); TABLES],
-) -> Result<Option<String>> {
-    let mut outcomes = Vec::new();
-    for part in batch.tables.iter().skip(1) {
+) -> Result<Brought> {
+    let mut brought = false;
+    for part in batch.tables.iter().filter(|part| batch.commit_point() != Some(part.table.as_str())) {
         let Some((table, progress)) = tables.iter().find(|(table, _)| table.name() == part.table) else { continue };
         if table.metadata().uuid() != part.table_uuid {
-            return Ok(Some(format!("table `{}` was made anew since its batch was decided", part.table)));
+            return Ok(Brought::No(format!("table `{}` was made anew since its batch was decided", part.table)));
         }
         match batch::standing(progress, &batch.delta) {
             Standing::Done => continue,
-            Standing::Elsewhere => return Ok(Some(format!("table `{}` stands elsewhere than its batch", part.table))),
+            Standing::Elsewhere => {
+                return Ok(Brought::No(format!("table `{}` stands elsewhere than its batch", part.table)));
+            }
             Standing::Before => {}
         }
-        let files = match entries(table, &part.add).await {
-            Ok(files) => files,
-            Err(e) if e.kind() == ErrorKind::Transient => return Err(e),
-            Err(e) => return Ok(Some(e.to_string())),
-        };
-        match warehouse.commit(&part.table, &batch.intent(id, part, files)).await {
-            Ok(CommitOutcome::Fenced(_) | CommitOutcome::Replan { .. }) => return Ok(None),
-            Ok(outcome) => outcomes.push(outcome),
-            Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Bug) => return Ok(Some(e.to_string())),
-            Err(e) => return Err(e),
+        match follow(warehouse, id, batch, part, table).await? {
+            Brought::Yes => brought = true,
+            no => return Ok(no),
         }
-        tracing::info!(table = part.table, batch = %id, "rolled a batch forward that another run had begun");
     }
-    tidy(warehouse, id).await;
-    Ok(None)
+    if brought {
+        return Ok(Brought::Yes);
+    }
+    Ok(Brought::No("its batch is in every table, and they are not level".to_owned()))
+}
+
+/// Commits a batch to one table that stands at its start.
+async fn follow(
+    warehouse: &Warehouse,
+    id: BatchId,
+    batch: &Batch,
+    part: &TablePart,
+    table: &LoadedTable,
+) -> Result<Brought> {
+    let files = match entries(table, &part.add).await {
+        Ok(files) => files,
+        Err(e) if e.kind() == ErrorKind::Transient => return Err(e),
+        Err(e) => return Ok(Brought::No(e.to_string())),
+    };
+    match warehouse.commit(&part.table, &batch.intent(id, part, files)).await {
+        // Others have moved it meanwhile.
+        Ok(CommitOutcome::Fenced(_) | CommitOutcome::Replan { .. }) => Ok(Brought::Yes),
+        Ok(_) => {
+            tracing::info!(table = part.table, batch = %id, "rolled a batch forward that another run had begun");
+            Ok(Brought::Yes)
+        }
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Bug) => Ok(Brought::No(e.to_string())),
+        Err(e) => Err(e),
+    }
 }
 
 /// Deletes the object of a batch that every table has. Its announcement is left to clean-up, which sees that its files are

@@ -1,11 +1,10 @@
 //! The stream: lines of events in shards, made from a seed, and a source that hands them over.
 //!
-//! As in Kinesis a device has one shard at a time. In mid-stream shards may be split or merged: a child is read after its
-//! parents. What a device says twice it may say once on each side of that.
+//! As in Kinesis a device has one shard at a time. In mid-stream shards may be split or merged: a child continues its parents and
+//! is read after them. What a device says twice it may say once on each side of that, and now and then through a shard
+//! that has nothing to do with its own, where it is accepted once more.
 //!
-//! What becomes of an event that has come through two shards is settled only if these are read close enough together
-//! (`writer/src/dedup/mod.rs`). So no shard is read further ahead of another than the *slack*, and nothing is repeated
-//! through another shard about a window later.
+//! The time of the stream goes on in steps; shards are read as far apart as chance has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -24,20 +23,13 @@ use tokio::sync::Notify;
 const EVENTS: u32 = 120;
 /// 2026-11-22T12:00:00Z.
 const NOON_MS: i64 = 1_795_348_800_000;
-/// Time of the source: a file that was written when everything in it had arrived.
-const SOURCE_MS: i64 = NOON_MS + 30 * 24 * 60 * MINUTE_MS;
 const MINUTE_MS: i64 = 60_000;
+/// How far the time of the stream moves on at once: as if a file was begun every ten minutes.
+const STEP_MS: i64 = 10 * MINUTE_MS;
+/// How far ahead of the stream an event may claim to have arrived; more is not plausible.
+const MOST_AHEAD_MS: i64 = 23 * 60 * MINUTE_MS;
 /// Name of the one segment of each shard.
 const SEGMENT: &str = "lines";
-
-/// How far apart shards may be read, and what is remembered, in milliseconds of arrival time.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Length of the hot window.
-    pub window_ms: i64,
-    /// How far one shard may be ahead of another.
-    pub slack_ms: i64,
-}
 
 /// How many lines are events, how many of these say something new, and how many lines are none.
 #[derive(Debug)]
@@ -54,15 +46,14 @@ pub struct Messages {
 #[derive(Debug)]
 pub struct Stream {
     shards: Vec<Shard>,
-    limits: Limits,
 }
 
 #[derive(Debug, Clone)]
 struct Shard {
     id: ShardId,
     text: Arc<str>,
-    /// Arrivals of the lines, by the byte at which a line begins.
-    arrivals: BTreeMap<usize, i64>,
+    /// The time of the stream at each line, by the byte at which the line begins.
+    times: BTreeMap<usize, i64>,
     /// Shards that are read to their end before this one, by number.
     parents: Vec<usize>,
 }
@@ -79,8 +70,8 @@ enum Reshard {
 
 impl Stream {
     /// Makes a stream.
-    pub fn of(rng: &mut SmallRng, limits: Limits) -> Self {
-        let mut stream = Stream { shards: Vec::new(), limits };
+    pub fn of(rng: &mut SmallRng) -> Self {
+        let mut stream = Stream { shards: Vec::new() };
         for name in ["left", "right"] {
             stream.add(name, Vec::new());
         }
@@ -94,19 +85,17 @@ impl Stream {
             Reshard::Merge => stream.add("both", vec![0, 1]),
         }
         let mut texts = vec![String::new(); stream.shards.len()];
-        let mut teller = Teller::new(rng, limits);
+        let mut teller = Teller::new(rng);
         for number in 0..EVENTS {
             let moved = number >= EVENTS / 2;
-            if number == EVENTS / 2 {
-                teller.moved_at_ms = teller.now_ms;
-            }
             let (device, line) = teller.line(rng);
-            let shard = match (reshard, moved, device % 2) {
+            let strays = rng.random_range(0..30) == 0;
+            let shard = match (reshard, moved, (device + usize::from(strays)) % 2) {
                 (Reshard::Split, true, 0) => 2 + device / 2 % 2,
                 (Reshard::Merge, true, _) => 2,
                 (_, _, side) => side,
             };
-            stream.shards[shard].arrivals.insert(texts[shard].len(), teller.now_ms);
+            stream.shards[shard].times.insert(texts[shard].len(), teller.now_ms / STEP_MS * STEP_MS);
             texts[shard].push_str(&line);
         }
         for (shard, text) in stream.shards.iter_mut().zip(texts) {
@@ -116,7 +105,7 @@ impl Stream {
     }
 
     fn add(&mut self, name: &str, parents: Vec<usize>) {
-        self.shards.push(Shard { id: ShardId::new(name), text: "".into(), arrivals: BTreeMap::new(), parents });
+        self.shards.push(Shard { id: ShardId::new(name), text: "".into(), times: BTreeMap::new(), parents });
     }
 
     /// Returns shard, offset and bytes (as hexadecimal digits) of every line, in the order of shards and offsets.
@@ -126,7 +115,7 @@ impl Stream {
         let all = self
             .shards
             .iter()
-            .flat_map(|shard| shard.arrivals.keys().map(move |at| (shard.id.clone(), *at as u64, line(shard, *at))));
+            .flat_map(|shard| shard.times.keys().map(move |at| (shard.id.clone(), *at as u64, line(shard, *at))));
         let mut all: Vec<_> = all.collect();
         all.sort_unstable();
         all
@@ -136,8 +125,15 @@ impl Stream {
     pub fn messages(&self) -> Messages {
         let lines = self.shards.iter().flat_map(|shard| shard.text.lines());
         let ids: Vec<_> = lines.filter_map(|line| line.strip_suffix('}')?.split('"').nth(3)).collect();
-        let all = self.shards.iter().map(|shard| shard.arrivals.len()).sum::<usize>();
+        let all = self.shards.iter().map(|shard| shard.times.len()).sum::<usize>();
         Messages { all: ids.len(), distinct: ids.iter().collect::<BTreeSet<_>>().len(), unreadable: all - ids.len() }
+    }
+
+    /// Returns which shard continues which others.
+    pub fn continued(&self) -> impl Iterator<Item = (&ShardId, Vec<ShardId>)> {
+        let names = |parents: &[usize]| parents.iter().map(|parent| self.shards[*parent].id.clone()).collect();
+        let children = self.shards.iter().filter(|shard| !shard.parents.is_empty());
+        children.map(move |shard| (&shard.id, names(&shard.parents)))
     }
 
     /// Opens every shard where `position` says; `lines` says how many of them the next chunk holds at most.
@@ -147,73 +143,59 @@ impl Stream {
             .iter()
             .map(|shard| position(&shard.id).map_or_else(Offset::start, |position| position.next))
             .collect();
-        let next = self.shards.iter().zip(&starts).map(|(shard, start)| shard.arrival(start.position)).collect();
-        let pace = Arc::new(Pace { next: Mutex::new(next), moved: Notify::new() });
+        let left = self.shards.iter().zip(&starts).map(|(shard, start)| shard.has_lines_from(start)).collect();
+        let pace = Arc::new(Pace { left: Mutex::new(left), moved: Notify::new() });
         let open = |(number, (shard, next)): (usize, (&Shard, Offset))| -> Box<dyn Source> {
-            Box::new(LineSource {
-                shard: shard.clone(),
-                number,
-                next,
-                lines: lines.clone(),
-                slack_ms: self.limits.slack_ms,
-                pace: pace.clone(),
-            })
+            Box::new(LineSource { shard: shard.clone(), number, next, lines: lines.clone(), pace: pace.clone() })
         };
         self.shards.iter().zip(starts).enumerate().map(open).collect()
     }
 }
 
 impl Shard {
-    /// When the line at a byte arrives; [`NOTHING_LEFT`] at the end.
-    fn arrival(&self, byte: u64) -> i64 {
-        self.arrivals.get(&(byte as usize)).copied().unwrap_or(NOTHING_LEFT)
+    fn has_lines_from(&self, start: &Offset) -> bool {
+        self.times.contains_key(&(start.position as usize))
     }
 }
 
 /// Says how many lines a chunk holds at most.
 pub type Lines = Arc<dyn Fn() -> usize + Send + Sync>;
 
-/// Arrival of the line after the last one.
-const NOTHING_LEFT: i64 = i64::MAX;
-
 struct LineSource {
     shard: Shard,
     number: usize,
     next: Offset,
     lines: Lines,
-    slack_ms: i64,
     pace: Arc<Pace>,
 }
 
 impl LineSource {
-    /// Waits for the parents, and for shards that are behind; returns until which arrival lines may be handed over.
-    async fn turn(&self) -> i64 {
+    /// Waits until the parents are read to their end.
+    async fn turn(&self) {
         loop {
             let mut moved = pin!(self.pace.moved.notified());
             moved.as_mut().enable();
-            let (floor, own, after_parents) = {
-                let next = self.pace.lock();
-                let after_parents = self.shard.parents.iter().all(|parent| next[*parent] == NOTHING_LEFT);
-                (next.iter().copied().min().unwrap_or(NOTHING_LEFT), next[self.number], after_parents)
+            let waits = {
+                let left = self.pace.lock();
+                self.shard.parents.iter().any(|parent| left[*parent])
             };
-            let until = floor.saturating_add(self.slack_ms);
-            if own == NOTHING_LEFT || after_parents && own <= until {
-                return until;
+            if !waits {
+                return;
             }
             moved.await;
         }
     }
 }
 
-/// When the next line of each shard arrives. A watch channel of tokio wakes who waits in an order by chance.
+/// Which shards have lines left. A watch channel of tokio wakes who waits in an order by chance.
 struct Pace {
-    next: Mutex<Vec<i64>>,
+    left: Mutex<Vec<bool>>,
     moved: Notify,
 }
 
 impl Pace {
-    fn lock(&self) -> MutexGuard<'_, Vec<i64>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<bool>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,26 +207,25 @@ impl Source for LineSource {
 
     async fn next(&mut self) -> Result<Option<Chunk>> {
         // Only who asks for the next chunk has passed on the last one.
-        let arrival = self.shard.arrival(self.next.position);
-        self.pace.lock()[self.number] = arrival;
+        self.pace.lock()[self.number] = self.shard.has_lines_from(&self.next);
         self.pace.moved.notify_waiters();
-        let until = self.turn().await;
+        self.turn().await;
         let start = self.next.position as usize;
-        let lines = self.shard.arrivals.range(start..).take((self.lines)()).take_while(|(_, at)| **at <= until).count();
-        if lines == 0 {
-            return Ok(None);
-        }
-        let end = self.shard.arrivals.range(start..).nth(lines).map_or(self.shard.text.len(), |(byte, _)| *byte);
+        let mut rest = self.shard.times.range(start..);
+        let Some((_, time)) = rest.clone().next() else { return Ok(None) };
+        let lines = rest.clone().take((self.lines)()).take_while(|(_, at)| *at == time).count();
+        let end = rest.nth(lines).map_or(self.shard.text.len(), |(byte, _)| *byte);
+        let time_micros = time * 1_000;
         let behind = Offset::new(SEGMENT, end as u64);
         Ok(Some(Chunk {
             shard: self.shard.id.clone(),
             segment: SEGMENT.into(),
             start: start as u64,
             bytes: self.shard.text.as_bytes()[start..end].to_vec().into(),
-            stream_time_micros: SOURCE_MS * 1_000,
+            stream_time_micros: time_micros,
             oversized: None,
             from: std::mem::replace(&mut self.next, behind.clone()),
-            to: ShardPosition { stream_time_micros: Some(SOURCE_MS * 1_000), ..ShardPosition::at(behind) },
+            to: ShardPosition { stream_time_micros: Some(time_micros), ..ShardPosition::at(behind) },
         }))
     }
 }
@@ -252,9 +233,6 @@ impl Source for LineSource {
 /// Tells what devices do, one event after the other.
 struct Teller {
     now_ms: i64,
-    /// When devices were given to other shards.
-    moved_at_ms: i64,
-    limits: Limits,
     devices: usize,
     told: u32,
     /// What each device has said, to be said again.
@@ -265,14 +243,13 @@ struct Teller {
 #[derive(Debug, Clone)]
 struct Said {
     at_ms: i64,
-    arrivals_ms: Vec<i64>,
     body: String,
 }
 
 impl Teller {
-    fn new(rng: &mut SmallRng, limits: Limits) -> Self {
+    fn new(rng: &mut SmallRng) -> Self {
         let devices = rng.random_range(3..=8);
-        Teller { now_ms: NOON_MS, moved_at_ms: NOON_MS, limits, devices, told: 0, said: vec![Vec::new(); devices] }
+        Teller { now_ms: NOON_MS, devices, told: 0, said: vec![Vec::new(); devices] }
     }
 
     /// Returns the next line and the device that it comes from.
@@ -290,21 +267,16 @@ impl Teller {
         }
         let again = (rng.random_range(0..6) == 0).then(|| self.repeat(device, rng)).flatten();
         let said = again.unwrap_or_else(|| self.say(device, rng));
-        let (at, arrival) = (format_iso(said.at_ms * 1_000), format_iso(self.now_ms * 1_000));
+        // One in forty comes from far ahead, by its own claim.
+        let ahead = if rng.random_range(0..40) == 0 { MOST_AHEAD_MS } else { 0 };
+        let (at, arrival) = (format_iso(said.at_ms * 1_000), format_iso((self.now_ms + ahead) * 1_000));
         (device, format!("{{{},\"timestamp\":\"{at}\",\"receivedAt\":\"{arrival}\"}}\n", said.body))
     }
 
-    /// Says something again, if there is something that may be.
+    /// Says something again, if there is something.
     fn repeat(&mut self, device: usize, rng: &mut SmallRng) -> Option<Said> {
         let number = rng.random_range(0..self.said[device].len().max(1));
-        let (now, moved_at, Limits { window_ms, slack_ms }) = (self.now_ms, self.moved_at_ms, self.limits);
-        let said = self.said[device].get_mut(number)?;
-        let is_settled = |arrival: &i64| *arrival > moved_at || (now - arrival - window_ms).abs() > slack_ms;
-        if !said.arrivals_ms.iter().all(is_settled) {
-            return None;
-        }
-        said.arrivals_ms.push(now);
-        Some(said.clone())
+        self.said[device].get(number).cloned()
     }
 
     fn say(&mut self, device: usize, rng: &mut SmallRng) -> Said {
@@ -324,7 +296,7 @@ impl Teller {
             _ => "\"type\":\"screen\",\"name\":\"Home\"".to_owned(),
         };
         let body = format!("\"messageId\":\"m{}\",{who},{what}", self.told);
-        let said = Said { at_ms: self.now_ms - late * MINUTE_MS, arrivals_ms: vec![self.now_ms], body };
+        let said = Said { at_ms: self.now_ms - late * MINUTE_MS, body };
         self.said[device].push(said.clone());
         said
     }

@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::content::{Reader, Row, Truth, difference};
-use super::stream::{Limits, Lines, Stream};
+use super::stream::{Lines, Stream};
 use crate::sim::Mutation;
 use crate::sim::faults::{Rates, turns};
 use crate::sim::lake::Lake;
@@ -64,10 +64,8 @@ impl World {
         catalog.commit.initial_backoff_ms = 0;
         catalog.commit.max_attempts = rng.random_range(2..12);
         let settings = settings(&mut rng);
-        let [window_ms, open_ms] =
-            [settings.dedup_window_seconds, settings.sessions.open_seconds].map(|s| s as i64 * 1_000);
         World {
-            stream: Stream::of(&mut rng, Limits { window_ms, slack_ms: window_ms - open_ms }),
+            stream: Stream::of(&mut rng),
             settings,
             writers: rng.random_range(1..=2),
             lake: Lake::new(seed, mutation, rates, catalog),
@@ -170,6 +168,9 @@ impl World {
         forgets: Option<Forgets>,
     ) -> Result<()> {
         let mut ingest = Ingest::open(warehouse, settings).await?;
+        for (shard, parents) in self.stream.continued() {
+            ingest = ingest.continues(shard, &parents);
+        }
         for source in self.stream.open(|shard| ingest.position(shard), lines) {
             ingest = ingest.source(source);
         }
@@ -240,7 +241,7 @@ fn settings(rng: &mut SmallRng) -> Settings {
         dedup_window_seconds: window,
         sessions: SessionSettings {
             max_length_seconds: [2 * 3_600, 24 * 3_600][rng.random_range(0..2)],
-            open_seconds: window / 2,
+            open_seconds: [1_800, window / 2, window * 2][rng.random_range(0..3)],
             split_on_campaign: rng.random_bool(0.3),
             ..SessionSettings::default()
         },

@@ -1,4 +1,4 @@
-//! Identities: the person whom a device was known to be, at each point of the stream.
+//! Identities: the person whom a device was known to be, at each point of the stream, for one shard and its ancestors.
 //!
 //! Two calls *bind* a known id to a person (a `userId`):
 //!
@@ -17,25 +17,27 @@
 //!
 //! Only what was said of the device itself counts. That `alice` and `alice@example.com` are one person is an edge in
 //! the table (a `previousId` may be a `userId`), but devices bound to the one are not moved to the other: they live in
-//! other shards, there is no order between their events and the alias, and the answers would depend on how fast each
-//! shard was read. Joining edges to persons is a query over `identities`, and may be a different one next year.
+//! other shards, and there is no order between their events and the alias. Joining edges to persons is a query over `identities`, and may be a different one next year.
 //!
-//! One call reaches out of its device all the same: an alias whose `previousId` is another device's `anonymousId`. That
-//! device sees the binding from when the fold met it, which is a matter of chance where the two are in different
-//! shards. What was decided is in the rows, so a restart still goes on exactly.
+//! One call reaches out of its device all the same: an alias whose `previousId` is another device's `anonymousId`. Where the
+//! two are in one shard, that device sees the binding from then on; in different shards, when one continues both.
 //!
-//! # Numbers and the rebuild
+//! # Numbers, rebuild, inheritance
 //!
-//! The bindings of a known id are numbered from 1, and the number is in every row of `identities`. A *binding* is
-//! person and kind of call. The same binding again keeps its number: its row is a further sighting. Another person, or
-//! the same one by the other kind, takes the next number. So the greatest number of a known id is its state,
-//! whichever file, shard or order its rows come in, and rows of one number never contradict each other. A known id
-//! that was bound 2,147,483,647 times keeps its last binding and gets no further edges.
+//! The bindings of a known id are numbered from 1 in a shard, on from its ancestors, and the number is in every row of
+//! `identities`. A *binding* is person and kind of call. The same binding again keeps its number: its row is a further
+//! sighting. Another person, or the same one by the other kind, takes the next number. So the greatest number of a known id is
+//! its state, whichever file or order its rows come in. A child begins with the bindings of all its parents: of two for one
+//! known id the one with the greater number counts, of equal ones that which was seen later in `stream_time`. A known id that
+//! was bound 2,147,483,647 times keeps its last binding and gets no further edges.
+//!
+//! Shards without a common ancestor number for themselves. Over all of them a known id belongs to whom it was seen with last,
+//! by `stream_time`, then number; inside one shard that is the greatest number.
 //!
 //! # Cost
 //!
-//! 32 to 36 bytes a known id and the person's text with 1 to 2 bytes more; nothing is forgotten. The ceiling is
-//! `identity_max_devices`.
+//! 36 to 40 bytes a known id and the person's text with 1 to 2 bytes more; nothing is forgotten. Children of one parent that a
+//! process reads hold what the parent knew each for itself. The ceiling is `identity_max_devices`, for all shards of a process.
 
 #[cfg(test)]
 mod tests;
@@ -45,8 +47,6 @@ use texts::Texts;
 
 use super::NO_DEVICE;
 use super::device_map::{DeviceMap, PARTS, part_of};
-use icefold_core::{Error, ErrorKind, Result};
-
 /// Longest `userId` in bytes, as the contract has it; a longer one binds nothing.
 const MAX_USER_BYTES: usize = 255;
 
@@ -62,6 +62,8 @@ pub struct Call<'a> {
     pub device: u128,
     /// The `userId`.
     pub user: Option<&'a str>,
+    /// `stream_time` of its record, in microseconds since 1970.
+    pub stream_time_micros: i64,
 }
 
 /// What an event may bind to its `userId`.
@@ -131,10 +133,9 @@ pub enum Reason {
     None,
 }
 
-/// Whom each known id is bound to, for all shards of a run.
+/// Whom each known id is bound to.
 #[derive(Debug)]
 pub struct Identities {
-    max_devices: usize,
     bindings: DeviceMap<Binding>,
     /// The persons' names, for each part of the map. Each binding has a text of its own: most people have few devices,
     /// so that finding a text again would cost about as much memory as it saves.
@@ -147,6 +148,21 @@ struct Binding {
     user: u32,
     /// The number, doubled, plus 1 for an alias.
     number_and_kind: u32,
+    /// When it was seen last, in seconds of `stream_time` since 1970.
+    second: u32,
+}
+
+/// What a row of `identities` tells of the binding of a known id, or a shard's parent knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownBinding<'a> {
+    /// The person.
+    pub user: &'a str,
+    /// The call.
+    pub kind: EdgeKind,
+    /// `binding_number`.
+    pub number: u32,
+    /// `stream_time`, in microseconds since 1970.
+    pub stream_time_micros: i64,
 }
 
 impl EdgeKind {
@@ -171,43 +187,44 @@ impl Reason {
     }
 }
 
-impl Identities {
-    /// Makes an empty state that holds at most `max_devices` known ids.
-    pub fn new(max_devices: usize) -> Self {
-        let users = (0..PARTS).map(|_| Texts::default()).collect();
-        Identities { max_devices, bindings: DeviceMap::new(), users }
+impl Default for Identities {
+    fn default() -> Self {
+        Identities { bindings: DeviceMap::new(), users: (0..PARTS).map(|_| Texts::default()).collect() }
     }
+}
 
-    /// Folds the next accepted event of its shard. An empty `userId` counts as none.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Refused`] when more known ids would have to be remembered than allowed; the state is then of no
-    /// use.
-    pub fn fold<'a>(&'a mut self, call: &Call<'a>) -> Result<Resolved<'a>> {
+impl Identities {
+    /// Folds the next accepted event of the shard. An empty `userId` counts as none.
+    pub fn fold<'a>(&'a mut self, call: &Call<'a>) -> Resolved<'a> {
         let Some(user) = call.user.filter(|user| !user.is_empty()) else {
-            return Ok(self.resolve(call.device));
+            return self.resolve(call.device);
         };
+        let second = second_of(call.stream_time_micros);
         let edges = match call.binds {
             Binds::Nothing => Edges::default(),
-            Binds::Device => Edges { device: self.bind(call.device, user, EdgeKind::Identify)?, previous: None },
+            Binds::Device => Edges { device: self.bind(call.device, user, EdgeKind::Identify, second), previous: None },
             Binds::Previous { previous } => {
-                let device = self.bind(call.device, user, EdgeKind::Alias)?;
+                let device = self.bind(call.device, user, EdgeKind::Alias, second);
                 // Often the earlier identity is the device: that is one sighting, not two.
                 let other = if previous == call.device { NO_DEVICE } else { previous };
-                Edges { device, previous: self.bind(other, user, EdgeKind::Alias)? }
+                Edges { device, previous: self.bind(other, user, EdgeKind::Alias, second) }
             }
         };
-        Ok(Resolved { user: Some(user), reason: Reason::Event, edges })
+        Resolved { user: Some(user), reason: Reason::Event, edges }
     }
 
-    /// Remembers a row of `identities`. The order of calls does not matter.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Refused`] when more known ids would have to be remembered than allowed.
-    pub fn remember(&mut self, known_id: u128, user: &str, kind: EdgeKind, binding_number: u32) -> Result<()> {
-        match self.last_binding(known_id) {
-            Some((_, last)) if last.number() >= binding_number => Ok(()),
-            _ => self.put(known_id, user, kind, binding_number),
+    /// Remembers a row of `identities`. The order of calls does not matter. A person too long to be bound is none.
+    pub fn remember(&mut self, known_id: u128, row: &KnownBinding<'_>) {
+        if row.user.len() <= MAX_USER_BYTES {
+            let second = second_of(row.stream_time_micros);
+            self.take(known_id, row.user, Binding { user: 0, number_and_kind: numbered(row.number, row.kind), second });
+        }
+    }
+
+    /// Takes over the bindings of a parent of the shard. The order of parents does not matter.
+    pub fn inherit(&mut self, parent: &Identities) {
+        for (known_id, binding) in parent.bindings.iter() {
+            self.take(known_id, parent.user(known_id, binding), binding);
         }
     }
 
@@ -236,20 +253,36 @@ impl Identities {
     }
 
     /// Binds `known_id`; `None` when there is nothing to bind, or no number left.
-    fn bind(&mut self, known_id: u128, user: &str, kind: EdgeKind) -> Result<Option<Edge>> {
+    fn bind(&mut self, known_id: u128, user: &str, kind: EdgeKind, second: u32) -> Option<Edge> {
         if known_id == NO_DEVICE || user.len() > MAX_USER_BYTES {
-            return Ok(None);
+            return None;
         }
         let binding_number = match self.last_binding(known_id) {
-            Some((_, last)) if last.kind() == kind && self.user(known_id, last) == user => {
-                return Ok(Some(Edge { kind, binding_number: last.number(), is_new: false }));
+            Some((place, last)) if last.kind() == kind && self.user(known_id, last) == user => {
+                self.bindings.at_mut(known_id, place).second = last.second.max(second);
+                return Some(Edge { kind, binding_number: last.number(), is_new: false });
             }
-            Some((_, last)) if last.number() == MAX_BINDINGS => return Ok(None),
+            Some((_, last)) if last.number() == MAX_BINDINGS => return None,
             Some((_, last)) => last.number() + 1,
             None => 1,
         };
-        self.put(known_id, user, kind, binding_number)?;
-        Ok(Some(Edge { kind, binding_number, is_new: true }))
+        self.put(known_id, user, Binding { user: 0, number_and_kind: numbered(binding_number, kind), second });
+        Some(Edge { kind, binding_number, is_new: true })
+    }
+
+    /// Remembers what is told of a known id, unless more is known. Of two with the same number and time, which parents that
+    /// both saw the device can tell, kind and text decide.
+    fn take(&mut self, known_id: u128, user: &str, told: Binding) {
+        let worth = |binding: Binding| (binding.number(), binding.second, binding.number_and_kind);
+        match self.last_binding(known_id) {
+            Some((place, last))
+                if last.number_and_kind == told.number_and_kind && self.user(known_id, last) == user =>
+            {
+                self.bindings.at_mut(known_id, place).second = last.second.max(told.second);
+            }
+            Some((_, last)) if (worth(last), self.user(known_id, last)) >= (worth(told), user) => {}
+            _ => self.put(known_id, user, told),
+        }
     }
 
     fn last_binding(&self, known_id: u128) -> Option<(usize, Binding)> {
@@ -260,13 +293,11 @@ impl Identities {
         self.users[part_of(known_id)].get(binding.user)
     }
 
-    fn put(&mut self, known_id: u128, user: &str, kind: EdgeKind, number: u32) -> Result<()> {
-        let last = self.last_binding(known_id);
-        if last.is_none() && self.len() >= self.max_devices {
-            return Err(self.full());
-        }
+    /// Makes `binding`, to the person `user`, the one of a known id.
+    fn put(&mut self, known_id: u128, user: &str, binding: Binding) {
         let part = part_of(known_id);
-        let binding = Binding::new(self.users[part].add(user), kind, number);
+        let last = self.last_binding(known_id);
+        let binding = Binding { user: self.users[part].add(user), ..binding };
         match last {
             Some((place, last)) => {
                 *self.bindings.at_mut(known_id, place) = binding;
@@ -275,7 +306,6 @@ impl Identities {
             }
             None => self.bindings.insert(known_id, binding, |_| true),
         }
-        Ok(())
     }
 
     /// Moves the texts in use to a new store, when most of a part's texts belong to earlier bindings.
@@ -287,24 +317,9 @@ impl Identities {
             }
         }
     }
-
-    fn full(&self) -> Error {
-        Error::new(
-            ErrorKind::Refused,
-            format!(
-                "more than `identity_max_devices` = {} devices and earlier identities are bound to a person: raise it \
-                 (75 MB of memory for a million with a `userId` of 36 bytes), then run again; nothing is lost",
-                self.max_devices
-            ),
-        )
-    }
 }
 
 impl Binding {
-    fn new(user: u32, kind: EdgeKind, number: u32) -> Self {
-        Binding { user, number_and_kind: number << 1 | u32::from(kind == EdgeKind::Alias) }
-    }
-
     fn number(self) -> u32 {
         self.number_and_kind >> 1
     }
@@ -312,6 +327,15 @@ impl Binding {
     fn kind(self) -> EdgeKind {
         if self.number_and_kind & 1 == 1 { EdgeKind::Alias } else { EdgeKind::Identify }
     }
+}
+
+fn numbered(number: u32, kind: EdgeKind) -> u32 {
+    number << 1 | u32::from(kind == EdgeKind::Alias)
+}
+
+/// Whole seconds since 1970; what a `u32` cannot hold is moved to its ends.
+fn second_of(micros: i64) -> u32 {
+    u32::try_from(micros.div_euclid(1_000_000).max(0)).unwrap_or(u32::MAX)
 }
 
 impl EdgeKind {

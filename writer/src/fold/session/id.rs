@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// What a session's id tells of the event that opened it.
 ///
-/// The campaign is what the session belongs to. The mark comes from the event's `messageId` and arrival; it keeps the
+/// The campaign is what the session belongs to. The mark comes from the event's `messageId` and `stream_time`; it keeps the
 /// ids of two sessions of a device apart that begin at the same time, also when one is long forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opening {
@@ -38,10 +38,10 @@ impl Campaign {
 
 impl Opening {
     /// Describes an opening event.
-    pub(super) fn new(campaign: Option<Campaign>, message: u128, arrival_micros: i64) -> Self {
+    pub(super) fn new(campaign: Option<Campaign>, message: u128, stream_time_micros: i64) -> Self {
         let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&message.to_le_bytes());
-        bytes[16..].copy_from_slice(&arrival_micros.to_le_bytes());
+        bytes[16..].copy_from_slice(&stream_time_micros.to_le_bytes());
         Opening { campaign: campaign.map_or(0, |c| c.0), mark: xxh3_64(&bytes) as u32 }
     }
 
@@ -111,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn ids_differ_by_device_start_campaign_message_and_arrival() {
-        let opening = |hash, message, arrival| Opening::new(Some(Campaign::from_hash(hash)), message, arrival);
+    fn ids_differ_by_device_start_campaign_message_and_stream_time() {
+        let opening = |hash, message, time| Opening::new(Some(Campaign::from_hash(hash)), message, time);
         let ids = [
             SessionId::new(1, 1, opening(1, 1, 1)),
             SessionId::new(2, 1, opening(1, 1, 1)),

@@ -1,12 +1,9 @@
 //! One session, and the rule that says which events it takes: nothing here knows of other sessions.
 
-use super::{Opening, SessionEvent, SessionId, SessionSettings, SessionStep};
+use super::{Opening, SessionEvent, SessionId, SessionRow, SessionSettings, SessionStep};
 
 /// Events of a full session: numbers fit a column of type int.
 const MAX_EVENTS: u32 = i32::MAX as u32;
-
-/// Number of the common horizon.
-pub(super) const COMMON: u16 = 0;
 
 /// The settings, as the rule uses them.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +14,7 @@ pub(super) struct Rule {
     split_on_campaign: bool,
 }
 
-/// What is remembered of a session. Packed, so that no padding is stored: an entry of the map takes 60 bytes, not 64.
+/// What is remembered of a session. Packed, so that no padding is stored: an entry of the map takes 56 bytes, not 64.
 #[derive(Debug, Clone, Copy)]
 #[repr(Rust, packed(4))]
 pub(super) struct Session {
@@ -25,12 +22,10 @@ pub(super) struct Session {
     pub(super) start: i64,
     /// Greatest event time.
     pub(super) latest: i64,
-    /// Latest arrival.
-    pub(super) last_arrival: i64,
+    /// `stream_time` of the last event folded into it.
+    pub(super) touched: i64,
     pub(super) events: u32,
     pub(super) opening: Opening,
-    /// Number of the shard of the event that was folded into it last.
-    pub(super) shard: u16,
 }
 
 impl Rule {
@@ -43,8 +38,9 @@ impl Rule {
         }
     }
 
-    pub(super) fn open_for_micros(&self) -> i64 {
-        self.open_for_micros
+    /// Returns the earliest `stream_time` at which a session that is still open may have been touched.
+    pub(super) fn horizon_micros(&self, stream_time_micros: i64) -> i64 {
+        stream_time_micros.saturating_sub(self.open_for_micros)
     }
 
     /// Returns whether an event fits a session of its device, the first point of the rule.
@@ -54,8 +50,7 @@ impl Rule {
         start.abs_diff(first) <= self.gap_micros
             && last.abs_diff(latest) <= self.gap_micros
             && last.abs_diff(first) <= self.max_length_micros
-            // Also backwards: else the newest row of a session could arrive long before the horizon.
-            && event.arrival_micros.abs_diff(session.last_arrival) <= self.open_for_micros.unsigned_abs()
+            && session.touched >= self.horizon_micros(event.stream_time_micros)
             && (!self.split_on_campaign || { session.opening }.takes(event.campaign))
             && session.events < MAX_EVENTS
     }
@@ -67,10 +62,20 @@ impl Session {
         Session {
             start: event.event_time_micros,
             latest: event.event_time_micros,
-            last_arrival: event.arrival_micros,
+            touched: event.stream_time_micros,
             events: 1,
-            opening: Opening::new(event.campaign, event.message, event.arrival_micros),
-            shard: event.shard,
+            opening: Opening::new(event.campaign, event.message, event.stream_time_micros),
+        }
+    }
+
+    /// Returns the session as it was when the row was written.
+    pub(super) fn as_of(row: &SessionRow) -> Self {
+        Session {
+            start: row.start_micros,
+            latest: row.latest_micros,
+            touched: row.stream_time_micros,
+            events: row.number,
+            opening: row.id.opening(),
         }
     }
 
@@ -78,23 +83,10 @@ impl Session {
     pub(super) fn with(self, event: &SessionEvent) -> Self {
         Session {
             latest: { self.latest }.max(event.event_time_micros),
-            last_arrival: { self.last_arrival }.max(event.arrival_micros),
+            touched: { self.touched }.max(event.stream_time_micros),
             events: self.events + 1,
-            shard: event.shard,
             ..self
         }
-    }
-
-    /// Returns whether an event of some shard may see the session again, now or later: horizons never go back, and the
-    /// common one is the greatest.
-    pub(super) fn is_live(&self, horizons: &[i64]) -> bool {
-        self.last_arrival >= horizons[usize::from(self.shard)]
-    }
-
-    /// Returns whether an event of this shard sees the session.
-    pub(super) fn is_visible(&self, shard: u16, horizons: &[i64]) -> bool {
-        let since = |shard: u16| self.last_arrival >= horizons[usize::from(shard)];
-        since(shard) && (self.shard == shard || since(COMMON))
     }
 
     /// Tells what became of the event that was folded last.
@@ -108,26 +100,25 @@ impl Session {
         }
     }
 
-    /// Returns the same session with another id.
-    pub(super) fn marked_anew(mut self) -> Self {
-        self.opening.mark = self.opening.mark.wrapping_add(1);
-        self
-    }
-
-    /// What no two sessions of a device that can be seen have in common.
+    /// What no two sessions of a device have in common that are remembered at the same time.
     pub(super) fn identity(&self) -> (i64, Opening) {
         (self.start, self.opening)
+    }
+
+    /// Of what is known of one session, the one with the greatest of these is its state.
+    pub(super) fn progress(&self) -> (i64, u32, i64) {
+        (self.touched, self.events, self.latest)
     }
 
     /// The session with the greatest of these is joined. After the start it only decides between sessions that began at
     /// the same time, by what does not depend on how the state came about.
     pub(super) fn preference(&self) -> (i64, i64, Opening) {
-        (self.start, self.last_arrival, self.opening)
+        (self.start, self.touched, self.opening)
     }
 
     /// The sessions with the greatest of these are kept. It never shrinks, and that of a session that is not kept stays
-    /// as it is: so, in one shard, the kept ones are the best of all that ever were, and follow from the rows.
+    /// as it is: so the kept ones are the best of all that ever were, and follow from the rows in whatever order.
     pub(super) fn rank(&self) -> (i64, i64, Opening) {
-        (self.last_arrival, self.start, self.opening)
+        (self.touched, self.start, self.opening)
     }
 }

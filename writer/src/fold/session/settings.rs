@@ -16,13 +16,12 @@ pub struct SessionSettings {
     /// Most seconds of event time that a session spans. Default 86,400 (a day): a device that never rests is not one
     /// visit. `gap_seconds` to 31,622,400, a year.
     pub max_length_seconds: u64,
-    /// Seconds of arrival time after which a session that got nothing takes nothing more. Default 3600 (an hour): twice
-    /// the gap, so that a session in use is not cut by a slow upload, and half the window it has to be remembered for. 1 to
-    /// `writer.dedup_window_seconds`, for which events are remembered.
+    /// Seconds of `stream_time` after which a session that got nothing takes nothing more. Default 3600 (an hour): twice
+    /// the gap, so that a session in use is not cut by a slow upload. 1 to 31,622,400, a year.
     pub open_seconds: u64,
     /// Whether an event with another campaign begins a session. Default false.
     pub split_on_campaign: bool,
-    /// Most sessions that may be remembered. Default 8 million: at most 576 MB. 1 to a billion, 72 GB.
+    /// Most sessions that a process may remember, over all its shards. Default 8 million: at most 544 MB. 1 to a billion, 68 GB.
     pub max_open: usize,
 }
 

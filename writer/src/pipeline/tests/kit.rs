@@ -25,7 +25,8 @@ use crate::pipeline::{Decode, Ingest};
 use crate::settings::Settings;
 use crate::source::Source;
 
-/// A line: an event `ID ARRIVAL DAY` (arrival in seconds, day of the event time), or `? ARRIVAL`, which is malformed.
+/// A line: an event `ID ARRIVAL DAY` (arrival and `stream_time` in seconds, day of the event time), or `? ARRIVAL`, which is
+/// malformed.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
     pub(super) shard: ShardId,
@@ -68,8 +69,7 @@ impl Lines {
             match parse(line) {
                 None => tables.quarantined.push(offset),
                 Some((id, arrival, _)) => {
-                    let watermark = accepted.iter().map(|a| a.1).max().unwrap_or(i64::MIN / 2);
-                    let duplicate = accepted.iter().any(|a| a.0 == id && a.1 >= watermark - window_seconds);
+                    let duplicate = accepted.iter().any(|a| a.0 == id && a.1 >= arrival - window_seconds);
                     if !duplicate {
                         accepted.push((id.to_owned(), arrival));
                         tables.events.push((offset, id.to_owned()));
@@ -124,8 +124,10 @@ impl Source for LineSource {
         if length == 0 {
             return Ok(None);
         }
+        let stream_time_micros = rest[..length].lines().last().map_or(0, arrival) * 1_000_000;
         let to = ShardPosition {
             witness: format!("read to {}", start + length),
+            stream_time_micros: Some(stream_time_micros),
             ..ShardPosition::at(Offset::new("f", (start + length) as u64))
         };
         let from = std::mem::replace(&mut self.from, to.next.clone());
@@ -135,7 +137,7 @@ impl Source for LineSource {
             segment: "f".into(),
             start: start as u64,
             bytes: Bytes::copy_from_slice(&rest.as_bytes()[..length]),
-            stream_time_micros: 0,
+            stream_time_micros,
             oversized: None,
             from,
             to,
@@ -182,8 +184,7 @@ fn rows(kind: TableKind, chunk: &Chunk, lines: &[(i64, &str)]) -> RecordBatch {
     };
     let column = |field: &Field| -> ArrayRef {
         match (field.name().as_str(), field.data_type()) {
-            ("stream_time", _) => micros(&|_| chunk.stream_time_micros),
-            ("arrival_time", _) => micros(&|line| arrival(line) * 1_000_000),
+            ("stream_time" | "arrival_time", _) => micros(&|line| arrival(line) * 1_000_000),
             ("event_time", _) => micros(&|line| parse(line).map_or(0, |(_, _, day)| day * 86_400_000_000)),
             ("source_offset", _) => Arc::new(Int64Array::from_iter_values(lines.iter().map(|(offset, _)| *offset))),
             ("sub_offset", _) => Arc::new(Int32Array::from(vec![0; lines.len()])),

@@ -3,6 +3,7 @@
 //! The kit: a source of lines held in memory, a decoder for these lines, an oracle that reads the same lines in the
 //! plainest way, and a look into the tables.
 
+mod continued;
 mod exactly_once;
 mod kit;
 mod limits;

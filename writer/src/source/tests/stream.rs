@@ -210,7 +210,8 @@ async fn a_chunk_of_a_pipe_ends_where_the_time_of_reading_changes() {
         let reader = Box::new(Ticking { reads, clock: clock.clone() });
         let mut source = open_at(reader, clock, None, None, SourceSettings::default()).await.unwrap();
         let chunks = rest(&mut source).await;
-        let told: Vec<_> = chunks.iter().map(|c| (c.stream_time_micros / 1_000_000, text(&[c.clone()]))).collect();
+        let told: Vec<_> =
+            chunks.iter().map(|c| (c.stream_time_micros / 1_000_000, text(std::slice::from_ref(c)))).collect();
         // A line that was read in two parts is there when its end is.
         let expected = [(1, "1\n2\n"), (2, "3\n"), (3, "4-\n5\n"), (4, "6")];
         assert_eq!(told, expected.map(|(second, text)| (second, text.to_owned())));

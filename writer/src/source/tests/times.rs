@@ -98,7 +98,7 @@ async fn a_shard_that_continues_others_begins_no_earlier_than_they_stood() {
     let place = folder(&[("a", 10), ("b", 60)]);
     assert_eq!(times(&rest(&mut open_with_floor(&place, None, 50).await).await), [50, 60]);
     let first = open_with_floor(&place, None, 5).await.next().await.unwrap().unwrap();
-    assert_eq!(times(&[first.clone()]), [10]);
+    assert_eq!(times(std::slice::from_ref(&first)), [10]);
     let mut later = open_with_floor(&place, Some(&first.to), 70).await;
     assert_eq!(times(&rest(&mut later).await), [70], "the position says less");
 }
