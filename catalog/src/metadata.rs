@@ -35,21 +35,28 @@ pub(crate) fn amended(
     now_ms: i64,
     change: impl FnOnce(TableMetadataBuilder) -> iceberg::Result<TableMetadataBuilder>,
 ) -> iceberg::Result<TableMetadata> {
-    // The builder takes the time from a clock of its own and compares it with the snapshot log. So the log goes through it
-    // without times, with the number of each entry in their place, and both are set afterwards.
+    // The builder takes the time from a clock of its own and compares it with both logs and with the version before. So these go
+    // through it without times, with the number of each entry in their place, and all are set afterwards.
+    let (history, files) = (base.metadata().history(), base.metadata().metadata_log());
     let mut untimed = serde_json::to_value(&**base.metadata())?;
-    for (number, entry) in entries(&mut untimed, LOGS[0]).enumerate() {
-        entry["timestamp-ms"] = number.into();
+    for log in LOGS {
+        for (number, entry) in entries(&mut untimed, log).enumerate() {
+            entry["timestamp-ms"] = number.into();
+        }
     }
+    untimed["last-updated-ms"] = history.len().max(files.len()).into();
     let untimed: TableMetadata = serde_json::from_value(untimed)?;
     let built = change(untimed.into_builder(Some(base.metadata_location().to_owned())))?.build()?.metadata;
     let time = built.snapshots().map(|s| s.timestamp_ms()).fold(next_ms(base.metadata(), now_ms), i64::max);
     let mut next = serde_json::to_value(&built)?;
+    let number = |entry: &Value| entry["timestamp-ms"].as_u64().and_then(|n| usize::try_from(n).ok());
+    // What has been added has no number of before: by the change, its time is this version's; to the files, `base` itself.
     for entry in entries(&mut next, LOGS[0]) {
-        let number = entry["timestamp-ms"].as_u64().and_then(|n| usize::try_from(n).ok());
-        // What the change has added has no number, and its time is this version's.
-        let before = number.and_then(|n| base.metadata().history().get(n)).map(|entry| entry.timestamp_ms);
-        entry["timestamp-ms"] = before.unwrap_or(time).into();
+        entry["timestamp-ms"] = number(entry).and_then(|n| history.get(n)).map_or(time, |e| e.timestamp_ms).into();
+    }
+    let base_ms = base.metadata().last_updated_ms();
+    for entry in entries(&mut next, LOGS[1]) {
+        entry["timestamp-ms"] = number(entry).and_then(|n| files.get(n)).map_or(base_ms, |e| e.timestamp_ms).into();
     }
     next["last-updated-ms"] = time.into();
     Ok(serde_json::from_value(next)?)

@@ -5,6 +5,8 @@
 //! more, `integration/accidents/accident.py` does it, and `verify` has to name it. Events are dated, files too: nothing depends
 //! on when the test runs.
 
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
