@@ -127,9 +127,29 @@ struct Ref {
 /// # Errors
 /// [`ErrorKind::Corrupt`] when it is gone or unreadable; errors of the store.
 pub(crate) async fn read(store: &Store, uri: &str) -> Result<(TableMetadata, BTreeMap<String, i64>)> {
-    let damaged = || {
-        Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
-    };
+    let text = text(store, uri).await?;
+    let metadata = parse(&text).map_err(|e| damaged(uri).because(e))?;
+    let refs: Refs = serde_json::from_slice(&text).map_err(|e| damaged(uri).because(e))?;
+    let mut refs: BTreeMap<String, i64> = refs.refs.into_iter().map(|(name, r)| (name, r.snapshot_id)).collect();
+    if let Some(id) = metadata.current_snapshot_id() {
+        refs.insert(MAIN_BRANCH.to_owned(), id);
+    }
+    Ok((metadata, refs))
+}
+
+/// Returns what makes readers that are stricter than [`read`] refuse a metadata file, if anything does.
+///
+/// # Errors
+/// Those of [`read`].
+pub(crate) async fn refusal(store: &Store, uri: &str) -> Result<Option<String>> {
+    Ok(serde_json::from_slice::<TableMetadata>(&text(store, uri).await?).err().map(|refused| refused.to_string()))
+}
+
+fn damaged(uri: &str) -> Error {
+    Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
+}
+
+async fn text(store: &Store, uri: &str) -> Result<Vec<u8>> {
     let bytes = store.read(uri).await.map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::corrupt(format!(
             "metadata file `{uri}` is gone: restore it (a warehouse that was moved works only where it was), or point \
@@ -138,17 +158,10 @@ pub(crate) async fn read(store: &Store, uri: &str) -> Result<(TableMetadata, BTr
         .because(e),
         _ => e,
     })?;
-    let text = match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => unzip(&bytes).map_err(|e| damaged().because(e))?,
-        false => bytes.to_vec(),
-    };
-    let metadata = parse(&text).map_err(|e| damaged().because(e))?;
-    let refs: Refs = serde_json::from_slice(&text).map_err(|e| damaged().because(e))?;
-    let mut refs: BTreeMap<String, i64> = refs.refs.into_iter().map(|(name, r)| (name, r.snapshot_id)).collect();
-    if let Some(id) = metadata.current_snapshot_id() {
-        refs.insert(MAIN_BRANCH.to_owned(), id);
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => unzip(&bytes).map_err(|e| damaged(uri).because(e)),
+        false => Ok(bytes.to_vec()),
     }
-    Ok((metadata, refs))
 }
 
 /// Iceberg allows gzip for metadata files (`write.metadata.compression-codec`).

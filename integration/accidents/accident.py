@@ -5,6 +5,7 @@
     forget:TABLE                            PyIceberg takes icefold's properties out of the table
     rewrite:TABLE                           PyIceberg writes the rows anew, as they are
     repeat:TABLE                            PyIceberg appends every row once more
+    accept:TABLE:OFFSET                     PyIceberg appends the first row once more, as if it had been read at another offset
     roll-back:TABLE                         PyIceberg makes the oldest snapshot the current one
     expire:TABLE                            PyIceberg expires every snapshot but the current one
     expire-parent:TABLE                     PyIceberg expires the parent of the current snapshot and nothing else
@@ -24,6 +25,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "readers"))
 
+import pyarrow as pa
 from pyiceberg.expressions import BooleanExpression, EqualTo
 from pyiceberg.table import Table
 from read_with_pyiceberg import open_catalog
@@ -59,6 +61,14 @@ def rewrite(table: Table) -> None:
 def repeat(table: Table) -> None:
     """Doubles the rows."""
     table.append(table.scan().to_arrow())
+
+
+def accept(table: Table, offset: str) -> None:
+    """Accepts a repeat."""
+    row = table.scan(limit=1).to_arrow()
+    column = row.schema.get_field_index("source_offset")
+    field = row.schema.field(column)
+    table.append(row.set_column(column, field, pa.array([int(offset)], field.type)))
 
 
 def roll_back(table: Table) -> None:
@@ -126,6 +136,7 @@ WITH_PYICEBERG = {
     "forget": forget,
     "rewrite": rewrite,
     "repeat": repeat,
+    "accept": accept,
     "roll-back": roll_back,
     "expire": expire,
     "expire-parent": expire_parent,
