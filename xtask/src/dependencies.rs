@@ -19,9 +19,9 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Checks everything; tells all that is wrong, not only the first.
 pub(crate) fn check() -> Outcome {
-    let metadata = metadata()?;
     let rules = fs::read_to_string(root().join(RULES)).map_err(|e| format!("{RULES}: {e}"))?;
     let rules = Rules::read(&rules)?;
+    let metadata = metadata(&rules.targets)?;
     let packages = metadata["packages"].as_array().ok_or("cargo metadata names no packages")?;
     let mut wrong: Vec<String> = packages.iter().flat_map(|package| rules.wrong_with(package)).collect();
     for package in packages.iter().filter(|package| package["source"].is_null()) {
@@ -31,9 +31,10 @@ pub(crate) fn check() -> Outcome {
     if wrong.is_empty() { Ok(()) } else { Err(format!("dependencies:\n  {}", wrong.join("\n  "))) }
 }
 
-fn metadata() -> Result<Value, String> {
-    let output = cargo(&["metadata", "--format-version", "1", "--locked"]).output();
-    let output = output.map_err(|e| format!("cargo metadata cannot be started: {e}"))?;
+fn metadata(targets: &BTreeSet<String>) -> Result<Value, String> {
+    let mut command = cargo(&["metadata", "--format-version", "1", "--locked"]);
+    command.args(targets.iter().flat_map(|target| ["--filter-platform", target]));
+    let output = command.output().map_err(|e| format!("cargo metadata cannot be started: {e}"))?;
     if !output.status.success() {
         return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)));
     }
@@ -43,6 +44,8 @@ fn metadata() -> Result<Value, String> {
 /// What `deny.toml` says, as far as it is used.
 #[derive(Debug)]
 struct Rules {
+    /// Machines that it has to be right for.
+    targets: BTreeSet<String>,
     licences: BTreeSet<String>,
     refused: BTreeSet<String>,
 }
@@ -55,11 +58,12 @@ impl Rules {
         let texts = |list: Option<&Vec<toml::Value>>, of: fn(&toml::Value) -> Option<&str>| {
             list.into_iter().flatten().filter_map(of).map(str::to_owned).collect::<BTreeSet<_>>()
         };
+        let targets = texts(list("graph", "targets"), |value| value.as_str());
         let licences = texts(list("licenses", "allow"), |value| value.as_str());
         let refused = texts(list("bans", "deny"), |value| value.get("name")?.as_str());
         match licences.is_empty() {
             true => Err(format!("{RULES}: no licence is allowed")),
-            false => Ok(Rules { licences, refused }),
+            false => Ok(Rules { targets, licences, refused }),
         }
     }
 

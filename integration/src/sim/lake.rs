@@ -30,7 +30,7 @@ impl Clock for SkewedClock {
 /// A store and a catalog service.
 pub struct Lake {
     pub(super) seed: u64,
-    mutation: Option<Mutation>,
+    pub(super) mutation: Option<Mutation>,
     rates: Rates,
     store: Store,
     pub(super) service: Arc<Service>,

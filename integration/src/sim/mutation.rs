@@ -1,15 +1,16 @@
 //! Protocols broken on purpose. A simulation that does not notice them proves nothing.
 
+use icefold_catalog::checkpoint::Progress;
 use icefold_catalog::intent::Intent;
 use icefold_catalog::lineage::{Decider, Standing, decide};
 use icefold_catalog::resolve::{Base, Decision, Resolver, resolve};
-use icefold_core::{Checkpoint, ShardPosition};
+use icefold_core::ShardPosition;
 use icefold_writer::Forgets;
 
 /// A way to break the commit protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// Own commits are not looked up in the ancestry: after a lost reply the writer takes itself for a zombie.
+    /// Own commits are looked up neither in the ancestry nor in the checkpoint: after a lost reply the writer takes itself for a zombie.
     SkipAncestryLookUp,
     /// The table's checkpoint is not compared with the start of the delta.
     SkipCheckpointCheck,
@@ -19,18 +20,30 @@ pub enum Mutation {
     SkipLivenessCheck,
     /// A table whose history names no checkpoint, or does not prove it, is taken for an empty one.
     StartFromZero,
+    /// What another table lacks is derived anew, by what is in force now, instead of rolled forward.
+    DeriveAnew,
+    /// The id of a commit follows from the piece of stream alone, so that different batches over it are taken for one another.
+    CommitIdWithoutBatch,
+    /// Any batch that fits is rolled forward, also one that `raw_events` does not name.
+    AdoptUnnamedBatch,
+    /// Files are uploaded before anything says which work they belong to.
+    Unannounced,
     /// A writer that is started again has lost a part of its state.
     Forget(Forgets),
 }
 
 impl Mutation {
     /// Mutations of the protocol, with their names.
-    pub const PROTOCOL: [(&'static str, Mutation); 5] = [
+    pub const PROTOCOL: [(&'static str, Mutation); 9] = [
         ("skip-ancestry-look-up", Mutation::SkipAncestryLookUp),
         ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
         ("blind-pointer-swap", Mutation::BlindPointerSwap),
         ("skip-liveness-check", Mutation::SkipLivenessCheck),
         ("start-from-zero", Mutation::StartFromZero),
+        ("derive-anew", Mutation::DeriveAnew),
+        ("commit-id-without-batch", Mutation::CommitIdWithoutBatch),
+        ("adopt-unnamed-batch", Mutation::AdoptUnnamedBatch),
+        ("unannounced", Mutation::Unannounced),
     ];
     /// Mutations that the simulation of the whole writer notices, with their names.
     pub const INGEST: [(&'static str, Mutation); 5] = [
@@ -44,19 +57,21 @@ impl Mutation {
     /// Returns the decision procedure under this mutation.
     pub fn resolver(mutation: Option<Mutation>) -> Resolver {
         match mutation {
-            Some(Mutation::SkipAncestryLookUp) => {
-                |intent, base| resolve(intent, &Base { committed_in: None, ..copy(base) })
-            }
+            Some(Mutation::SkipAncestryLookUp) => |intent, base| {
+                let forgotten = Progress { moved_by: Default::default(), ..base.progress.clone() };
+                resolve(intent, &Base { committed_in: None, progress: &forgotten, ..copy(base) })
+            },
             Some(Mutation::SkipCheckpointCheck) => |intent, base| {
-                let moved = standing_at_from(intent, base.checkpoint);
-                resolve(intent, &Base { checkpoint: &moved, ..copy(base) })
+                let moved = standing_at_from(intent, base.progress);
+                resolve(intent, &Base { progress: &moved, ..copy(base) })
             },
             Some(Mutation::SkipLivenessCheck) => |intent, base| match resolve(intent, base)? {
                 // What is gone is passed over, and the new files go in all the same.
                 Decision::Replan { .. } => Ok(Decision::Apply { remove: still_live(intent, base), checkpoint: None }),
                 other => Ok(other),
             },
-            Some(Mutation::BlindPointerSwap | Mutation::StartFromZero | Mutation::Forget(_)) | None => resolve,
+            // Broken elsewhere: in the service, in the lineage, in the writer.
+            Some(_) | None => resolve,
         }
     }
 
@@ -75,18 +90,17 @@ impl Mutation {
 fn copy<'a>(base: &Base<'a>) -> Base<'a> {
     Base {
         table_uuid: base.table_uuid,
-        current_snapshot: base.current_snapshot,
         committed_in: base.committed_in,
-        checkpoint: base.checkpoint,
+        progress: base.progress,
         live: base.live,
         read_sequence_number: base.read_sequence_number,
     }
 }
 
-fn standing_at_from(intent: &Intent, checkpoint: &Checkpoint) -> Checkpoint {
-    let mut moved = checkpoint.clone();
+fn standing_at_from(intent: &Intent, progress: &Progress) -> Progress {
+    let mut moved = progress.clone();
     for (shard, d) in intent.delta.iter() {
-        moved.set(shard.clone(), ShardPosition::at(d.from.clone()));
+        moved.checkpoint.set(shard.clone(), ShardPosition::at(d.from.clone()));
     }
     moved
 }

@@ -1,5 +1,7 @@
 //! The plain truth: at a checkpoint a table holds exactly the records before it, each once, but for those that were deleted.
 //!
+//! Each row also says what decided about it, which no table may have otherwise than `raw_events` (W3).
+//!
 //! The oracle reads every version that a pointer ever had, without faults, and names the invariant that a version breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,9 +9,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use icefold_catalog::lineage::Standing;
 use icefold_catalog::{LoadedTable, TableName, Warehouse, keys};
+use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Invariant, Result};
 
-use super::strangers::Act;
+use super::strangers::{Act, FOLDER};
+use super::writer::{TABLES, record};
 
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +55,12 @@ pub struct Oracle {
     hidden: BTreeSet<TableName>,
     /// Content of each snapshot when it was made, for time travel (T3).
     made: BTreeMap<i64, Vec<String>>,
+    /// What decided about each record, in any version of `raw_events` so far.
+    decisions: BTreeMap<String, BTreeSet<String>>,
+    /// A person has said where `raw_events` stands: records from there on may be decided again.
+    may_decide_again: bool,
+    /// Data files that some version holds.
+    known: BTreeSet<String>,
     /// Of every version: its checkpoint and rows.
     digest: DefaultHasher,
     /// What was found.
@@ -84,7 +94,7 @@ impl Oracle {
         let before = self.current.insert(name.clone(), current).flatten();
         if let Some(current) = current.filter(|id| !self.deleted.contains_key(id)) {
             let mut deleted = before.and_then(|id| self.deleted.get(&id)).cloned().unwrap_or_default();
-            deleted.extend(act.iter().flat_map(|act| act.deleted.iter().cloned()));
+            deleted.extend(act.iter().flat_map(|act| act.deleted.iter().map(|row| record(row).to_owned())));
             self.deleted.insert(current, deleted);
         }
         if act.is_some_and(|act| act.hides) {
@@ -103,6 +113,7 @@ impl Oracle {
         let checkpoint = table.progress().await?.checkpoint;
         if act.is_some_and(|act| act.adopts) {
             self.hidden.remove(name);
+            self.may_decide_again |= is_raw_events(name);
             self.progress.forget(name);
             self.take_as_deleted(&table, &checkpoint).await?;
         }
@@ -114,7 +125,8 @@ impl Oracle {
     /// What is missing when a person says where a table stands, shall be missing.
     async fn take_as_deleted(&mut self, table: &LoadedTable, checkpoint: &Checkpoint) -> Result<()> {
         let Some(snapshot) = table.snapshot(None)? else { return Ok(()) };
-        let found: BTreeSet<String> = content(table, &live_paths(table).await?).await?.into_iter().collect();
+        let found: BTreeSet<String> =
+            content(table, &live_paths(table).await?).await?.iter().map(|row| record(row).to_owned()).collect();
         let missing = expected(checkpoint).into_iter().filter(|row| !found.contains(row)).collect();
         self.deleted.insert(snapshot.snapshot_id(), missing);
         Ok(())
@@ -129,21 +141,71 @@ impl Oracle {
         let found = content(table, &paths).await?;
         let deleted = self.deleted.get(&snapshot.snapshot_id()).cloned().unwrap_or_default();
         let all = expected(checkpoint);
-        let expected: Vec<&String> = all.iter().filter(|row| !deleted.contains(*row)).collect();
-        if found.iter().collect::<Vec<_>>() != expected {
-            let unique: BTreeSet<&String> = found.iter().collect();
+        let expected: Vec<&str> = all.iter().filter(|row| !deleted.contains(*row)).map(String::as_str).collect();
+        let mut records: Vec<&str> = found.iter().map(|row| record(row)).collect();
+        records.sort_unstable();
+        if records != expected {
+            let unique: BTreeSet<&str> = records.into_iter().collect();
             let doubled = found.len() - unique.len();
-            let missing = expected.iter().filter(|r| !unique.contains(*r)).count();
+            let missing = expected.iter().filter(|r| !unique.contains(**r)).count();
             self.violation(
                 Invariant::W1,
                 format!("{at}: {doubled} records doubled, {missing} missing of {}", expected.len()),
             );
         }
+        self.known.extend(paths);
+        self.check_decisions(table.full_name(), &found, at);
         (table.name(), format!("{checkpoint:?}"), &found).hash(&mut self.digest);
         self.made.entry(snapshot.snapshot_id()).or_insert(found);
         let totals = table.progress().await?.totals;
         if !totals.balance() || totals.rows_in != all.len() as u64 {
             self.violation(Invariant::W2, format!("{at}: {totals:?} for {} records", all.len()));
+        }
+        Ok(())
+    }
+
+    /// `events` has each record as some version of `raw_events` had it before, which decides about a record once (W3).
+    fn check_decisions(&mut self, name: &TableName, found: &[String], at: &str) {
+        let is_raw = is_raw_events(name);
+        let mut wrong = None;
+        for row in found {
+            let (record, decision) = row.split_once('|').unwrap_or((row, ""));
+            let decisions = self.decisions.entry(record.to_owned()).or_default();
+            if decisions.contains(decision) {
+                continue;
+            }
+            if !is_raw {
+                wrong.get_or_insert_with(|| format!("`{row}`, which `raw_events` has as {decisions:?}"));
+            } else if !decisions.is_empty() && !self.may_decide_again {
+                wrong.get_or_insert_with(|| format!("`{row}`, which it had as {decisions:?}"));
+            }
+            if is_raw {
+                decisions.insert(decision.to_owned());
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violation(Invariant::W3, format!("{at}: holds {wrong}"));
+        }
+    }
+
+    /// Each data file of ours is in some version, or an announcement tells which work it belongs to (T2).
+    ///
+    /// # Errors
+    /// When the objects cannot be read.
+    pub async fn check_objects(&mut self, warehouse: &Warehouse) -> Result<()> {
+        let announced = warehouse.announcements().await?;
+        let announced: BTreeSet<&String> =
+            announced.iter().flat_map(|a| &a.tables).flat_map(|table| &table.files).collect();
+        for kind in TABLES {
+            let table = warehouse.load(kind.name()).await?;
+            let data = format!("{}/data/", table.metadata().location());
+            let foreign = format!("{data}{FOLDER}/");
+            for object in table.store().list(&data).await? {
+                let is_known = self.known.contains(&object.uri) || announced.contains(&object.uri);
+                if !is_known && !object.uri.starts_with(&foreign) {
+                    self.violation(Invariant::T2, format!("nothing knows of `{}`", object.uri));
+                }
+            }
         }
         Ok(())
     }
@@ -187,6 +249,10 @@ impl Oracle {
         }
         Ok(())
     }
+}
+
+fn is_raw_events(name: &TableName) -> bool {
+    name.name == TableKind::RawEvents.name()
 }
 
 /// Returns the paths of the files that the current snapshot holds.

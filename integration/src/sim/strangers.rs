@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 
 use super::lake::Lake;
 use super::oracle::{content, expected, live_paths};
-use super::writer::{describe, upload};
+use super::writer::{describe, record, upload};
+
+/// Folder of other engines' data files: nothing announces these.
+pub(super) const FOLDER: &str = "foreign";
 
 /// What a version of a table is that no writer made, by the place of its metadata file.
 #[derive(Debug, Default)]
@@ -32,8 +35,13 @@ pub(super) struct Act {
 }
 
 impl Acts {
-    fn note(&self, location: &str, act: Act) {
+    pub(super) fn note(&self, location: &str, act: Act) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned(), act);
+    }
+
+    /// Whether a person has said where a table stands.
+    pub(super) fn any_adopts(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().any(|act| act.adopts)
     }
 
     pub(super) fn of(&self, location: &str) -> Option<Act> {
@@ -178,7 +186,7 @@ async fn overwrite(
         ManifestWriterBuilder::new(output, Some(id), metadata.current_schema().clone(), spec).build_v2_data();
     let mut manifests = Vec::new();
     if !rows.is_empty() {
-        let file = describe(table, &rows, ids)?;
+        let file = describe(table, FOLDER, &rows, ids)?;
         upload(table, &file, &rows).await?;
         writer.add_file(file, number).map_err(failed)?;
         manifests.push(writer.write_manifest_file().await.map_err(failed)?);
@@ -234,7 +242,7 @@ pub(super) async fn adopt(lake: &Lake, kind: TableKind, rng: &mut SmallRng) -> R
     let rows = content(&table, &live_paths(&table).await?).await?;
     let fits = |candidate: &Candidate| {
         let before: BTreeSet<String> = expected(&candidate.progress.checkpoint).into_iter().collect();
-        rows.iter().all(|row| before.contains(row))
+        rows.iter().all(|row| before.contains(record(row)))
     };
     let found = warehouse.checkpoint_candidates(&table).await?;
     let mut found: Vec<&Candidate> = found.iter().filter(|candidate| fits(candidate)).collect();

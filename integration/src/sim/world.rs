@@ -9,8 +9,8 @@ use super::faults::{Rates, turns};
 use super::lake::Lake;
 use super::mutation::Mutation;
 use super::oracle::{Oracle, Violation};
-use super::strangers;
-use super::writer::{self, End, TABLES};
+use super::writer::{self, End, Life, TABLES};
+use super::{recovery, strangers};
 
 /// Records per shard.
 const STREAM_LENGTH: u64 = 16;
@@ -45,6 +45,8 @@ struct Lives {
     fenced: u32,
     /// Tables and commits that were refused as fenced.
     refused: Vec<(&'static str, String)>,
+    /// Why tables could not be made alike by their batches.
+    torn: Vec<String>,
     finished: bool,
 }
 
@@ -107,9 +109,10 @@ impl World {
         for life in 0..MAX_LIVES {
             let (warehouse, faults) = self.lake.process(process, life);
             let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
+            let writing = Life::new(&warehouse, &*faults, self.lake.mutation, &mut rng);
             let end = tokio::select! {
                 biased;
-                end = writer::write(&warehouse, STREAM_LENGTH, &mut rng, &*faults) => Some(end),
+                end = writing.write(STREAM_LENGTH, &mut rng) => Some(end),
                 () = faults.death() => None,
             };
             match end {
@@ -128,6 +131,12 @@ impl World {
                         // Somebody else may be faster, or find nothing to do.
                         let _ = strangers::adopt(&self.lake, kind, &mut rng).await;
                     }
+                }
+                Some(End::Torn(why)) => {
+                    lives.restarts += 1;
+                    lives.torn.push(why);
+                    turns(rng.random_range(0..200)).await;
+                    let _ = recovery::recover(&self.lake, &mut rng).await;
                 }
                 Some(End::Failed(_)) | None => lives.restarts += 1,
             }
@@ -196,13 +205,21 @@ impl World {
                 oracle.violations.push(Violation { invariant: Invariant::T3, what: format!("{location}: {e:?}") });
             }
         }
+        if let Err(e) = oracle.check_objects(&truth).await {
+            oracle.violations.push(Violation { invariant: Invariant::T2, what: format!("objects: {e:?}") });
+        }
         let mut outcome = Outcome { versions: versions.len(), ..Outcome::default() };
-        for (process, Lives { restarts, fenced, refused, finished }) in ends.into_iter().enumerate() {
+        for (process, Lives { restarts, fenced, refused, torn, finished }) in ends.into_iter().enumerate() {
             outcome.restarts += restarts;
             outcome.fenced += fenced;
             if !finished {
                 let what = format!("writer {process} did not finish in {MAX_LIVES} lives");
                 oracle.violations.push(Violation { invariant: Invariant::W1, what });
+            }
+            // Only what people say of a table brings about what no batch explains.
+            for why in torn.into_iter().filter(|_| !self.lake.acts.any_adopts()) {
+                let what = format!("writer {process} cannot roll forward: {why}");
+                oracle.violations.push(Violation { invariant: Invariant::W3, what });
             }
             for (table, commit_id) in refused {
                 if let Err(e) = oracle.check_fenced(&truth, table, &commit_id).await {
