@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use icefold_integration::equality::delete_where_equal;
 use icefold_integration::program::{engines, fail, icefold, run, succeed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -168,16 +169,28 @@ fn deletes_with_an_expired_snapshot_between_them_are_no_roll_back() {
 
 #[test]
 fn who_was_deleted_by_copy_on_write_is_forgotten() {
-    assert_forgotten("delete");
+    assert_forgotten(|scene, table, column, value| scene.accident(&[&format!("delete:{table}:{column}={value}")]));
 }
 
 #[test]
 fn who_was_deleted_by_position_is_forgotten() {
-    assert_forgotten("delete-by-position");
+    assert_forgotten(|scene, table, column, value| {
+        scene.accident(&[&format!("delete-by-position:{table}:{column}={value}")]);
+    });
 }
 
-/// Deletes a person and a device by `act` while a writer runs: neither it nor the next one remembers them.
-fn assert_forgotten(act: &str) {
+#[test]
+fn who_was_deleted_by_equality_is_forgotten() {
+    assert_forgotten(|scene, table, column, value| {
+        let runtime = tokio::runtime::Runtime::new().expect("runtime");
+        let delete = delete_where_equal(&scene.path("warehouse"), table, column, value);
+        runtime.block_on(delete).expect("deleted");
+    });
+}
+
+/// Deletes a person and a device while a writer runs: neither it nor the next one remembers them. `delete` is told of table,
+/// column and value.
+fn assert_forgotten(delete: impl Fn(&Scene, &str, &str, &str)) {
     let scene = Scene::new();
     // Others are in the same files, so that these are not dropped as a whole.
     let first =
@@ -186,10 +199,8 @@ fn assert_forgotten(act: &str) {
     let writer = Running::start(scene.follow("source"));
     scene.wait_for("events", 3);
     scene.wait_for("identities", 2);
-    let acts = ["identities:user_id=alice", "events:anonymous_id=phone"].map(|what| format!("{act}:{what}"));
-    for act in &acts {
-        scene.accident(&[act]);
-    }
+    delete(&scene, "identities", "user_id", "alice");
+    delete(&scene, "events", "anonymous_id", "phone");
     scene.offer("source", "2", 60, &[click("after", "phone", 60), click("bobs", "laptop", 60)]);
     scene.wait_for("events", 3);
     writer.stop();
