@@ -75,6 +75,7 @@ async fn row_checks(session: &Session, warehouse: &Warehouse, names: &[String]) 
     }
     if own.len() == TableKind::ALL.len() {
         checks.push(every_row_was_received(&tables).await?);
+        checks.push(no_repeat_was_accepted(&tables).await?);
         let own = Own::load(warehouse).await?;
         // Where others have deleted rows, what is left does not add up, and need not.
         if !own.changed_by_others {
@@ -108,6 +109,15 @@ async fn every_row_was_received(tables: &QuerySession) -> Result<Check> {
         broken.extend((found > 0).then(|| format!("{} {what}", figures::count(found))));
     }
     Ok(check(Invariant::W1, "events", rows, "each received, none both accepted and quarantined", broken))
+}
+
+/// What a shard repeats at the same moment of its stream is a repeat, however short the window of deduplication is.
+async fn no_repeat_was_accepted(tables: &QuerySession) -> Result<Check> {
+    let rows = query::number(tables, "SELECT count(*) FROM events").await?;
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY shard, stream_time, message_id HAVING count(*) > 1)";
+    let repeated = query::number(tables, sql).await?;
+    let broken = (repeated > 0).then(|| format!("{} messages were accepted more than once", figures::count(repeated)));
+    Ok(check(Invariant::W2, "events", rows, "each message of a moment accepted once", broken))
 }
 
 /// Event numbers of a session are 1, 2, 3 and so on: no event that was folded is missing.
