@@ -183,8 +183,8 @@ fn who_was_deleted_by_position_is_forgotten() {
 fn who_was_deleted_by_equality_is_forgotten() {
     assert_forgotten(|scene, table, column, value| {
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
-        let delete = delete_where_equal(&scene.path("warehouse"), table, column, value);
-        runtime.block_on(delete).expect("deleted");
+        let warehouse = scene.path("warehouse");
+        runtime.block_on(delete_where_equal(&warehouse, table, column, value)).expect("deleted");
     });
 }
 
