@@ -169,7 +169,16 @@ impl Publisher {
         let write = || self.destination.write_batch(plan.id, &plan.content);
         self.patience.insist("write a batch ahead", write).await?;
         self.fail_points.pass(failpoint::AFTER_BATCH);
-        let outcomes = self.commit_all(plan.intents).await?;
+        let outcomes = match self.commit_all(plan.intents).await {
+            // The tables have left the place where it begins, so nothing will ever name it.
+            Err(error) if error.kind() == ErrorKind::Fenced => {
+                if let Err(stays) = self.destination.abandon(plan.id).await {
+                    tracing::debug!(error = ?stays, "the object of an abandoned batch stays");
+                }
+                return Err(error);
+            }
+            other => other?,
+        };
         self.fail_points.pass(failpoint::AFTER_COMMIT);
         let published = self.account(&outcomes);
         let outcomes: Vec<CommitOutcome> = outcomes.into_values().map(|(_, outcome)| outcome).collect();
