@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use icefold_catalog::batch::{self, Standing};
-use icefold_catalog::{Batch, CommitOutcome, Intent, LoadedTable, Progress};
+use icefold_catalog::batch::{self, Open, Standing};
+use icefold_catalog::{Batch, Intent, LoadedTable, Progress};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Delta, Error, ErrorKind, Result};
 
@@ -30,7 +30,7 @@ pub(super) async fn roll_forward(life: &Life<'_>) -> Result<Forward> {
     if life.is(Mutation::AdoptUnnamedBatch) {
         adopt_what_fits(life).await?;
     }
-    let mut missing = BTreeSet::new();
+    let (mut looked_at, mut brought) = (BTreeSet::new(), BTreeSet::new());
     let mut is_ahead = false;
     for _ in 0..MAX_ROUNDS {
         let loaded = load(life).await?;
@@ -41,6 +41,10 @@ pub(super) async fn roll_forward(life: &Life<'_>) -> Result<Forward> {
         }
         let open = batch::open_batches(raw, &[events]);
         if open.is_empty() {
+            for id in brought {
+                // An object that stays does no harm.
+                life.warehouse.delete_batch(id).await.ok();
+            }
             let checkpoint = raw.checkpoint.clone();
             return Ok(Forward::Level(Level { tables: loaded.map(|(table, _)| table), checkpoint }));
         }
@@ -49,17 +53,11 @@ pub(super) async fn roll_forward(life: &Life<'_>) -> Result<Forward> {
             continue;
         }
         for open in open {
-            let torn = match open.batches.first().copied() {
-                None => Some("`raw_events` does not name the batch that moved it".to_owned()),
-                Some(id) => match life.warehouse.read_batch(id).await? {
-                    Some(batch) => apply(life, id, &batch, &loaded).await?,
-                    // Whoever made it may have brought it everywhere since the tables were read.
-                    None if missing.insert(id) => None,
-                    None => Some(format!("the object of batch `{id}` is gone")),
-                },
-            };
-            if let Some(why) = torn {
-                return Ok(Forward::Torn(why));
+            match bring(life, &open, events).await? {
+                Brought::Yes => brought.extend(open.batches),
+                // Whoever made the batch may have brought it everywhere since the tables were read.
+                Brought::No(_) if looked_at.insert(open.batches) => {}
+                Brought::No(why) => return Ok(Forward::Torn(why)),
             }
         }
     }
@@ -81,26 +79,43 @@ async fn load(life: &Life<'_>) -> Result<Loaded> {
     loaded.try_into().map_err(|_| Error::bug("a table is missing"))
 }
 
-/// Brings a batch into the tables that stand at its start. Returns why it cannot be done, if so.
-async fn apply(life: &Life<'_>, id: BatchId, batch: &Batch, loaded: &Loaded) -> Result<Option<String>> {
-    for part in batch.tables.iter().skip(1) {
-        let Some((_, progress)) = loaded.iter().find(|(table, _)| table.name() == part.table) else { continue };
-        match batch::standing(progress, &batch.delta) {
-            Standing::Done => continue,
-            Standing::Elsewhere => return Ok(Some(format!("`{}` stands elsewhere than its batch", part.table))),
-            Standing::Before => {}
-        }
-        let files = part.add.iter().map(entry).collect::<Result<_>>()?;
-        let intent = life.identified(batch.intent(id, part, files));
-        if let CommitOutcome::Fenced(_) | CommitOutcome::Replan { .. } =
-            life.warehouse.commit(&part.table, &intent).await?
-        {
-            return Ok(None);
-        }
+/// Whether something was brought forward.
+enum Brought {
+    /// Something was, or others were faster: look again.
+    Yes,
+    /// Nothing could be, for this reason.
+    No(String),
+}
+
+/// Brings what is open into `events`, by the first of its batches that can.
+async fn bring(life: &Life<'_>, open: &Open, events: &Progress) -> Result<Brought> {
+    let mut why = "`raw_events` does not name the batch that moved it".to_owned();
+    for id in &open.batches {
+        why = match life.warehouse.read_batch(*id).await? {
+            Some(batch) => match apply(life, *id, &batch, events).await? {
+                Brought::Yes => return Ok(Brought::Yes),
+                Brought::No(why) => why,
+            },
+            None => format!("the object of batch `{id}` is gone"),
+        };
     }
-    // An object that stays does no harm.
-    life.warehouse.delete_batch(id).await.ok();
-    Ok(None)
+    Ok(Brought::No(why))
+}
+
+/// Brings a batch into `events`, if it stands at its start.
+async fn apply(life: &Life<'_>, id: BatchId, batch: &Batch, events: &Progress) -> Result<Brought> {
+    let Some(part) = batch.tables.iter().find(|part| part.table == TableKind::Events.name()) else {
+        return Ok(Brought::No(format!("batch `{id}` has nothing for `events`")));
+    };
+    match batch::standing(events, &batch.delta) {
+        Standing::Done => return Ok(Brought::No("its batch is in every table, and they are not level".to_owned())),
+        Standing::Elsewhere => return Ok(Brought::No("`events` stands elsewhere than its batch".to_owned())),
+        Standing::Before => {}
+    }
+    let files = part.add.iter().map(entry).collect::<Result<_>>()?;
+    // Refused is as good: then others have moved it meanwhile.
+    life.warehouse.commit(&part.table, &life.identified(batch.intent(id, part, files))).await?;
+    Ok(Brought::Yes)
 }
 
 /// Broken on purpose: what `events` lacks is decided anew, by what is in force now.

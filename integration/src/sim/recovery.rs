@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use icefold_catalog::{Candidate, CommitOutcome, Intent, LoadedTable, Progress, Warehouse, batch};
+use icefold_catalog::{
+    Batch, BatchPart, Candidate, CommitOutcome, Intent, LoadedTable, Progress, Role, Warehouse, batch,
+};
 use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Delta, Ids, Result};
 use rand::Rng;
@@ -54,7 +56,7 @@ fn rows_before(checkpoint: &Checkpoint) -> u64 {
     checkpoint.iter().map(|(_, position)| position.next.position).sum()
 }
 
-/// Takes from `raw_events` what `events` lacks, as it was decided there.
+/// Takes from `raw_events` what `events` lacks, as it was decided there. It is a batch, too, that begins nowhere.
 async fn derive(
     lake: &Lake,
     warehouse: &Warehouse,
@@ -70,9 +72,12 @@ async fn derive(
     let deleted = wanted.iter().filter(|wanted| !found.contains(wanted.as_str())).cloned().collect();
     let files = if rows.is_empty() { Vec::new() } else { vec![describe(events, "day", &rows, ids)?] };
     let intent = Intent::append(events, delta.clone(), all_accepted(wanted.len() as u64), files);
-    stage(warehouse, intent.commit_id, &delta, std::slice::from_ref(&intent), &rows).await?;
+    let (id, object) = Batch::of(&[(events.name(), &intent)])?.content()?;
+    let intent = intent.of_batch(BatchPart::new(id, Role::Follows));
+    stage(warehouse, id, &delta, std::slice::from_ref(&intent), &rows).await?;
+    warehouse.write_batch(id, object).await?;
     if let CommitOutcome::Committed { table, .. } = warehouse.commit(events.name(), &intent).await? {
         lake.acts.note(table.metadata_location(), Act { deleted, ..Act::default() });
     }
-    Ok(())
+    warehouse.delete_batch(id).await
 }
