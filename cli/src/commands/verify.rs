@@ -1,7 +1,7 @@
-//! `icefold verify`: invariants W1, W2, T1, T2 and K3 on the real tables, from metadata and from the rows themselves.
+//! `icefold verify`: invariants W1, W2, W3, T1, T2 and K3 on the real tables, from metadata and from the rows themselves.
 
 use icefold_catalog::verify::{self, Check};
-use icefold_catalog::{Progress, Warehouse};
+use icefold_catalog::{Progress, Warehouse, level};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, ErrorKind, Invariant, Result};
 use icefold_sql::QuerySession;
@@ -39,6 +39,9 @@ pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Ch
     let mut checks = Vec::new();
     for name in &names {
         checks.extend(verify::verify(&warehouse.load(name).await?).await?);
+    }
+    if TableKind::ALL.iter().all(|kind| names.iter().any(|name| name == kind.name())) {
+        checks.extend(level::verify(&warehouse).await?);
     }
     // Rows can only be read where metadata and files are as they should be.
     if checks.iter().all(Check::holds) {
