@@ -14,12 +14,12 @@ pub(crate) mod forward;
 mod plan;
 mod retry;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
-use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable};
+use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable, Retirement, Settled};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Checkpoint, Error, ErrorKind, Ids, Result};
 
@@ -30,7 +30,8 @@ use retry::Patience;
 
 use crate::encode::TableEncoder;
 use crate::failpoint::{self, FailPoints};
-use crate::fold::foreign_snapshots;
+use crate::fold::retired::window_micros;
+use crate::fold::{Foreign, foreign};
 use crate::pipeline::{Crew, SealedBatch, TABLES, index_of};
 use crate::settings::Settings;
 
@@ -60,8 +61,10 @@ pub(crate) struct Publisher {
     patience: Patience,
     fail_points: FailPoints,
     crew: Crew,
-    /// Snapshots by which others have added rows to `events`, and which nobody has looked at.
-    foreign: BTreeSet<i64>,
+    /// What others have done to `events`, and to `identities` where rows are gone, and nobody has looked at.
+    foreign: Foreign,
+    /// What the next commit of `events` says about ids whose rows are gone.
+    retirement: Retirement,
     /// Batches that `events` lists as open and that every table has.
     closes: Vec<BatchId>,
     ids: Arc<dyn Ids>,
@@ -84,7 +87,8 @@ impl Publisher {
             patience: Patience::new(settings.retry_time()),
             fail_points,
             crew: Crew::default(),
-            foreign: BTreeSet::new(),
+            foreign: Foreign::default(),
+            retirement: Retirement { settled: Vec::new(), window_micros: window_micros(settings) },
             closes: Vec::new(),
             ids,
         }
@@ -93,6 +97,12 @@ impl Publisher {
     /// Lets the next commit of `events` say that these batches are everywhere.
     pub(crate) fn closing(self, closes: Vec<BatchId>) -> Self {
         Publisher { closes, ..self }
+    }
+
+    /// Lets the next commit of `events` say what became of these snapshots' ids.
+    pub(crate) fn settle(&mut self, settled: Vec<Settled>) {
+        self.retirement.settled.extend(settled);
+        self.foreign.taking.clear();
     }
 
     /// Sets who closes files. Tasks do not sleep before they try again, or a run would not follow from its input.
@@ -105,24 +115,33 @@ impl Publisher {
         &self.tables
     }
 
-    /// Takes up `events` as others have made it meanwhile. Where it stands in the stream stays what this run knows: if another
+    /// Takes up a table as others have made it meanwhile. Where it stands in the stream stays what this run knows: if another
     /// writer has moved it, the next commit is fenced.
-    pub(crate) fn take_up_events(&mut self, now: LoadedTable) {
-        let state = &mut self.tables[index_of(TableKind::Events)];
+    pub(crate) fn take_up(&mut self, kind: TableKind, now: LoadedTable) {
+        let state = &mut self.tables[index_of(kind)];
         // A table that was made anew is told of at the next commit.
         if now.metadata().uuid() == state.table.metadata().uuid() {
-            self.foreign.extend(foreign_snapshots(&state.table, &now, None));
+            let done = foreign(&state.table, &now, None);
             state.table = now;
+            self.note(kind, done);
         }
     }
 
-    /// Returns the snapshots by which others have added rows to `events`, until they are [`learned`](Publisher::learned).
-    pub(crate) fn foreign_snapshots(&self) -> &BTreeSet<i64> {
-        &self.foreign
+    fn note(&mut self, kind: TableKind, done: Foreign) {
+        match kind {
+            TableKind::Events => {
+                self.foreign.adding.extend(done.adding);
+                self.foreign.taking.extend(done.taking);
+                self.foreign.removed |= done.removed;
+            }
+            TableKind::Identities => self.foreign.removed |= done.removed,
+            TableKind::RawEvents | TableKind::Quarantine => {}
+        }
     }
 
-    pub(crate) fn learned(&mut self) {
-        self.foreign.clear();
+    /// Returns what others have done that the folds have to know, until the run says that it has taken it up.
+    pub(crate) fn foreign(&mut self) -> &mut Foreign {
+        &mut self.foreign
     }
 
     /// Makes encoders for the tables as they are now, where one has other columns than its encoder.
@@ -181,6 +200,7 @@ impl Publisher {
     async fn commit_all(&mut self, mut intents: Vec<Intent>) -> Result<Vec<(Intent, CommitOutcome)>> {
         if let Some(part) = intents[index_of(TableKind::Events)].batch.as_mut() {
             part.closes = self.closes.clone();
+            part.retirement = Some(self.retirement.clone());
         }
         let mut intents = intents.into_iter().enumerate();
         let Some((leader, first)) = intents.next() else { return Ok(Vec::new()) };
@@ -203,6 +223,7 @@ impl Publisher {
         }
         drop(following);
         self.closes.clear();
+        self.retirement.settled.clear();
         match failed {
             Some(error) => Err(error),
             None => Ok(done.into_values().collect()),
@@ -225,6 +246,7 @@ impl Publisher {
     /// Takes note of what is in the tables now.
     fn account(&mut self, outcomes: &[(Intent, CommitOutcome)]) -> Published {
         let mut published = Published::default();
+        let mut by_others = Vec::new();
         for (state, (intent, outcome)) in self.tables.iter_mut().zip(outcomes) {
             let (table, snapshot_id) = match outcome {
                 CommitOutcome::Committed { table, snapshot_id } => (table, Some(*snapshot_id)),
@@ -233,9 +255,7 @@ impl Publisher {
             };
             let files = intent.add.len() as u64;
             tracing::debug!(table = state.kind.name(), snapshot_id, files, "committed");
-            if state.kind == TableKind::Events {
-                self.foreign.extend(foreign_snapshots(&state.table, table, snapshot_id));
-            }
+            by_others.push((state.kind, foreign(&state.table, table, snapshot_id)));
             published.commits += 1;
             published.files += files;
             published.file_bytes += intent.add.iter().map(|f| f.file.file_size_in_bytes()).sum::<u64>();
@@ -244,6 +264,7 @@ impl Publisher {
             }
             state.table = table.clone();
         }
+        by_others.into_iter().for_each(|(kind, done)| self.note(kind, done));
         published
     }
 }
