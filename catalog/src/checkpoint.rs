@@ -9,6 +9,7 @@ use icefold_core::{BatchId, Checkpoint, CommitId, Counts, Error, ErrorKind, Resu
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::retired::Retired;
 use crate::store::Store;
 
 /// Version of the checkpoint object's layout.
@@ -31,6 +32,12 @@ pub struct Progress {
     /// Batches that began here without moving the table in the stream (a redrive), and that other tables may not have yet.
     #[serde(default)]
     pub open: Vec<BatchId>,
+    /// Of `events`: ids of rows whose data files are gone, as long as they count.
+    #[serde(default)]
+    pub retired: Vec<Retired>,
+    /// Of `events`: snapshots up to here that may have taken ids away, and that no run has looked at.
+    #[serde(default)]
+    pub unseen: Vec<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

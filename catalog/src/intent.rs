@@ -9,6 +9,7 @@ use icefold_core::{BatchId, CommitId, Counts, Delta, Error, Offset, Result, Shar
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::retired::Retirement;
 use crate::table::LoadedTable;
 
 /// A file that an intent adds.
@@ -94,12 +95,14 @@ pub struct BatchPart {
     pub role: Role,
     /// Batches that began in this table and that every table has by now: it need not list them as open any more.
     pub closes: Vec<BatchId>,
+    /// What became of ids of rows whose data files are gone. Only `events` is told.
+    pub retirement: Option<Retirement>,
 }
 
 impl BatchPart {
-    /// Makes a part that closes no other batch.
+    /// Makes a part that closes no other batch and settles nothing.
     pub fn new(id: BatchId, role: Role) -> Self {
-        BatchPart { id, role, closes: Vec::new() }
+        BatchPart { id, role, closes: Vec::new(), retirement: None }
     }
 }
 

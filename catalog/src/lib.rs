@@ -15,7 +15,7 @@
 //!   [`adopt`]: how a person says where it stands. `metadata`: metadata files and their clock.
 //! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
 //! * [`table`] and [`warehouse`]: reading and creating tables. [`stage`]: what is being uploaded.
-//! * [`batch`]: what several tables get by one decision, written ahead.
+//! * [`batch`]: what several tables get by one decision, written ahead. [`retired`]: message ids of rows whose files are gone.
 //! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables; [`level`]: W3.
 //! * [`upstream`]: the same tables through `iceberg`'s own `Catalog` trait.
 //!
@@ -43,6 +43,7 @@ pub mod pointer;
 mod produce;
 pub mod resolve;
 pub mod retention;
+pub mod retired;
 pub mod settings;
 pub mod stage;
 pub mod store;
@@ -58,6 +59,7 @@ pub use checkpoint::Progress;
 pub use evolve::{SchemaChange, WantedColumn};
 pub use intent::{BatchPart, CommitOutcome, Conflict, Fence, Intent, IntentKind, NewFile, Recount, Role, RowFilter};
 pub use pointer::{Pointer, PointerStore, SwapError, TableName};
+pub use retired::{Retired, RetiredId, Retirement, Settled};
 pub use settings::{CommitSettings, RetentionSettings, S3Settings, Settings};
 pub use stage::{AnnouncedTable, Announcement};
 pub use store::{ObjectInfo, Store};

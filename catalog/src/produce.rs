@@ -10,7 +10,8 @@ use iceberg::spec::{
     DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
     ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
 };
-use icefold_core::{BatchId, Checkpoint, Counts, Error, Ids, Result, ShardId};
+use icefold_core::tables::TableKind;
+use icefold_core::{BatchId, Checkpoint, Error, Ids, Result, ShardId};
 
 use crate::checkpoint::{self, Progress};
 use crate::intent::{Intent, IntentKind, NewFile, Recount, Role};
@@ -18,6 +19,7 @@ use crate::keys;
 use crate::manifest_merge::{self, ManifestSize};
 use crate::metadata;
 use crate::retention::{self, SnapshotAge};
+use crate::retired;
 use crate::settings::Settings;
 use crate::summary;
 use crate::table::{LiveFile, LoadedTable, foreign, has_live_files};
@@ -54,8 +56,8 @@ impl Attempt<'_> {
         let mut manifests = self.new_manifests().await?;
         let (kept, removed) = self.kept_manifests().await?;
         manifests.extend(kept);
-        let (checkpoint, totals) = self.checkpoint().await?;
-        let summary = self.summary(&removed, &checkpoint, &totals, &manifests).await?;
+        let (checkpoint, progress) = self.checkpoint(&removed).await?;
+        let summary = self.summary(&removed, &checkpoint, &progress.totals, &manifests).await?;
         let manifest_list = self.write_manifest_list(manifests).await?;
         let snapshot = Snapshot::builder()
             .with_snapshot_id(self.snapshot_id)
@@ -66,7 +68,7 @@ impl Attempt<'_> {
             .with_summary(summary)
             .with_schema_id(metadata.current_schema_id())
             .build();
-        let next = self.next_metadata(snapshot, checkpoint)?;
+        let next = self.next_metadata(snapshot, checkpoint, &progress.unseen)?;
         let metadata_location = metadata::write(self.base, &next).await?;
         Ok(Produced { metadata: next, metadata_location, snapshot_id: self.snapshot_id })
     }
@@ -215,9 +217,9 @@ impl Attempt<'_> {
         Ok(merged)
     }
 
-    /// Returns the URI of the checkpoint object that holds after this commit, and its totals. Every commit of ours names one:
+    /// Returns the URI of the checkpoint object that holds after this commit, and what it says. Every commit of ours names one:
     /// it was decided by where the table stands, so what it makes stands there too, whatever expires later.
-    async fn checkpoint(&self) -> Result<(String, Counts)> {
+    async fn checkpoint(&self, removed: &[LiveFile]) -> Result<(String, Progress)> {
         let mut next = self.progress.clone();
         if let Some(checkpoint) = self.checkpoint.clone() {
             next.checkpoint = checkpoint;
@@ -226,13 +228,45 @@ impl Attempt<'_> {
         next.totals += self.intent.counts;
         next.changed_by_others |= changed_since_checkpoint(self.base.metadata()) || !accounts_for_rows(self.intent);
         (next.moved_by, next.open) = self.batches();
+        next.unseen = self.unseen(removed);
+        if let Some(retirement) = self.intent.batch.as_ref().and_then(|part| part.retirement.as_ref()) {
+            retirement.apply(&mut next);
+        }
         let unchanged = self.checkpoint.is_none() && next == *self.progress;
         if let Some(uri) = self.base.metadata().properties().get(keys::CHECKPOINT).filter(|_| unchanged) {
-            return Ok((uri.clone(), next.totals));
+            return Ok((uri.clone(), next));
         }
         let (store, uuid) = (self.base.store(), self.base.metadata().uuid());
         let uri = checkpoint::write(store, self.warehouse, uuid, self.intent.commit_id, self.ids.next(), &next).await?;
-        Ok((uri, next.totals))
+        Ok((uri, next))
+    }
+
+    /// Returns the snapshots that may have taken ids of `events` away, this one among them, and that no run has looked at.
+    fn unseen(&self, removed: &[LiveFile]) -> Vec<i64> {
+        if self.base.name() != TableKind::Events.name() {
+            return Vec::new();
+        }
+        let pending = retired::pending(self.base.metadata(), self.progress);
+        if !pending.is_complete {
+            tracing::warn!(
+                table = self.base.name(),
+                "snapshots of another engine expired before icefold looked at them: if they deleted rows of the dedup window, a \
+                 producer's retry may bring such a row in again"
+            );
+        }
+        let mut unseen = pending.snapshots;
+        if retired::removal_takes_ids(self.base.metadata(), self.intent, removed) {
+            unseen.push(self.snapshot_id);
+        }
+        if unseen.len() > retired::MAX_UNSEEN {
+            let excess = unseen.len() - retired::MAX_UNSEEN;
+            tracing::warn!(
+                snapshots = excess,
+                "more snapshots that deleted rows wait for an ingest than are kept: a producer's retry may bring such a row in again"
+            );
+            unseen.drain(..excess);
+        }
+        unseen
     }
 
     /// Which batch moved each shard last, and which began here and may be missing elsewhere.
@@ -256,7 +290,7 @@ impl Attempt<'_> {
         &self,
         removed: &[LiveFile],
         checkpoint: &str,
-        totals: &Counts,
+        totals: &icefold_core::Counts,
         manifests: &[ManifestFile],
     ) -> Result<Summary> {
         let mut properties: HashMap<String, String> = self.intent.summary.clone().into_iter().collect();
@@ -292,13 +326,14 @@ impl Attempt<'_> {
         Ok(uri)
     }
 
-    fn next_metadata(&self, snapshot: Snapshot, checkpoint: String) -> Result<TableMetadata> {
+    fn next_metadata(&self, snapshot: Snapshot, checkpoint: String, unseen: &[i64]) -> Result<TableMetadata> {
         let metadata = self.base.metadata();
         let refused = |e| Error::bug("the table metadata refuses the new snapshot").because(e);
         let builder = (**metadata).clone().into_builder(Some(self.base.metadata_location().to_owned()));
         let mut builder = builder.set_properties(checkpoint_properties(checkpoint, &snapshot)).map_err(refused)?;
         // The checkpoint is this snapshot's own, so none before it is needed to prove where the table stands.
-        let pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
+        let mut pinned: BTreeSet<i64> = self.base.refs().values().copied().chain([self.snapshot_id]).collect();
+        pinned.extend(retired::needed(metadata, unseen));
         let mut ages: Vec<SnapshotAge> = metadata.snapshots().map(|s| age(s)).collect();
         ages.push(age(&snapshot));
         let thinned = retention::thin(&ages, &pinned, snapshot.timestamp_ms(), &self.settings.retention);

@@ -8,8 +8,8 @@ use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use icefold_catalog::pointer::memory::MemoryPointers;
 use icefold_catalog::store::counting::Counting;
 use icefold_catalog::{
-    AnnouncedTable, CommitOutcome, Fence, Intent, LoadedTable, NewFile, RowFilter, Settings, TableDefinition,
-    UpstreamCatalog, Warehouse, keys,
+    AnnouncedTable, BatchPart, CommitOutcome, Fence, Intent, LiveFile, LoadedTable, NewFile, Retirement, Role,
+    RowFilter, Settings, Settled, TableDefinition, UpstreamCatalog, Warehouse, keys,
 };
 use icefold_core::tables::TableKind;
 use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition, SystemIds};
@@ -797,4 +797,61 @@ async fn verify_names_what_is_broken() {
     assert_eq!(broken.len(), 1);
     assert_eq!(broken[0].invariant, "T2");
     assert!(broken[0].broken[0].contains(live[0].file.file_path()));
+}
+
+/// The same append, as a part of a batch that settles `snapshots`.
+fn settling(intent: Intent, snapshots: &[i64]) -> Intent {
+    let settled = snapshots.iter().map(|id| Settled { snapshot_id: *id, objects: Vec::new() }).collect();
+    let id = icefold_core::BatchId::of(intent.commit_id.to_string().as_bytes());
+    let retirement = Some(Retirement { settled, window_micros: 1 });
+    intent.of_batch(BatchPart { retirement, ..BatchPart::new(id, Role::Follows) })
+}
+
+async fn unseen(world: &World) -> Vec<i64> {
+    world.warehouse.load("events").await.expect("load").progress().await.expect("progress").unseen
+}
+
+#[tokio::test]
+async fn a_snapshot_that_removed_files_stays_with_its_parent_until_somebody_has_looked_at_it() {
+    let world = world(|settings| {
+        settings.retention.newest_snapshots = 1;
+        settings.retention.hourly_for_hours = 0;
+    });
+    let table = events(&world).await;
+    let before = id(&commit(&world, &append(&world, &table, 0, 10).await).await);
+    foreign_overwrite(&world, "nine", 9).await;
+    let removing = id(&world.warehouse.load("events").await.expect("load"));
+    // Commits of ours on top, by writers that have not looked.
+    for from in [10, 20, 30] {
+        world.clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+        let table = world.warehouse.load("events").await.expect("load");
+        commit(&world, &append(&world, &table, from, from + 10).await).await;
+        assert_eq!(unseen(&world).await, [removing]);
+    }
+    let kept = |table: &LoadedTable, id| table.metadata().snapshot_by_id(id).is_some();
+    let table = world.warehouse.load("events").await.expect("load");
+    assert!(kept(&table, removing) && kept(&table, before), "whoever looks needs both");
+
+    let settles = settling(append(&world, &table, 40, 50).await, &[removing]);
+    let table = commit(&world, &settles).await;
+    assert_eq!(unseen(&world).await, Vec::<i64>::new());
+    assert!(!kept(&table, removing) && !kept(&table, before), "nobody needs them any more");
+    assert_sound(&table).await;
+}
+
+#[tokio::test]
+async fn what_adds_rows_or_only_rewrites_is_not_looked_at_for_ids() {
+    let world = world(|_| {});
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await).await;
+    foreign_append(&world, &first).await;
+    let second = world.warehouse.load("events").await.expect("load");
+    let second = commit(&world, &append(&world, &second, 10, 20).await).await;
+    let old: Vec<LiveFile> =
+        second.live_files(second.metadata().current_snapshot().expect("current")).await.expect("files");
+    let new = data_file(&second, "compact", 1, 20).await;
+    let remove = old.iter().map(|live| live.file.file_path().to_owned()).collect();
+    let rewrite = Intent::rewrite(&second, id(&second), remove, vec![NewFile::new(&second, new)]);
+    commit(&world, &rewrite).await;
+    assert_eq!(unseen(&world).await, Vec::<i64>::new());
 }

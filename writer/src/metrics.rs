@@ -30,6 +30,8 @@ pub struct IngestProgress {
     pub newest_arrival_micros: Option<i64>,
     /// What is remembered of the stream.
     pub state: StateSizes,
+    /// How often sessions and identities were made anew, because others had deleted rows.
+    pub refolds: u64,
     /// Kinds of enrichment data (device rules, geo database, reference data) that there should be and are not.
     pub unavailable_enrichments: u64,
 }
@@ -74,7 +76,7 @@ pub struct Metric {
 
 impl IngestProgress {
     /// Returns the progress as metrics.
-    pub fn metrics(&self) -> [Metric; 17] {
+    pub fn metrics(&self) -> [Metric; 18] {
         let metric = |name, help, value| Metric { name, help, value };
         [
             metric("icefold_writer_read_bytes_total", "uncompressed bytes read and decoded", self.read_bytes),
@@ -97,6 +99,11 @@ impl IngestProgress {
             metric("icefold_writer_session_bytes", "memory of these sessions", self.state.session_bytes),
             metric("icefold_writer_identified_devices", "devices whose person is known", self.state.identified_devices),
             metric("icefold_writer_identity_bytes", "memory of these devices", self.state.identity_bytes),
+            metric(
+                "icefold_writer_refolds_total",
+                "times that sessions and identities were made anew, because others had deleted rows",
+                self.refolds,
+            ),
             metric(
                 "icefold_writer_unavailable_enrichments",
                 "kinds of enrichment data that there should be and are not",

@@ -11,8 +11,8 @@
 //! claims of its own arrival.
 //!
 //! Only accepted events are folded, so that all state is a function of the rows in the tables: [`rebuild()`] reads it back from
-//! `events` and `identities`, for the run's shards and their ancestors; `foreign` takes note of rows that others put into
-//! `events` meanwhile.
+//! `events` and `identities`, for the run's shards and their ancestors; `foreign` takes note of what others do to these two
+//! meanwhile. What others deleted is forgotten, but for message ids, which `retired` keeps as hashes.
 
 mod ceiling;
 mod columns;
@@ -21,6 +21,7 @@ mod foreign;
 pub mod identity;
 mod keys;
 mod rebuild;
+pub(crate) mod retired;
 mod rows;
 pub mod session;
 mod shard;
@@ -37,9 +38,9 @@ use crate::chunk::DecodedChunk;
 use crate::encode::partition::timestamps;
 use crate::settings::Settings;
 
-pub(crate) use foreign::{ForeignRow, foreign_rows, foreign_snapshots};
+pub(crate) use foreign::{Foreign, ForeignRow, foreign, foreign_rows};
 pub(crate) use keys::{Call, Keys, Texts};
-pub(crate) use rebuild::rebuild;
+pub(crate) use rebuild::{Stand, rebuild, refold};
 pub(crate) use shard::ShardFolds;
 
 use ceiling::Ceilings;
@@ -215,6 +216,20 @@ impl Folds {
             }
         }
         self.keep_below_ceilings()
+    }
+
+    /// Returns the shards that something is remembered of.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = &ShardId> {
+        self.shards.keys()
+    }
+
+    /// Takes over sessions and identities as they were made anew; ids stay.
+    pub(crate) fn replace(&mut self, mut refolded: Folds) {
+        for (shard, state) in &mut self.shards {
+            if let Some(made) = refolded.shards.remove(shard) {
+                (state.sessions, state.identities) = (made.sessions, made.identities);
+            }
+        }
     }
 
     /// Returns the earliest `stream_time`, in microseconds since 1970, that counts for deduplication in any shard.

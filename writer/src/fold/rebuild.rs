@@ -3,6 +3,9 @@
 //! How far each shard is, and whose records are its past, stands in the checkpoint: so it is known before any row is read which
 //! files can matter, and which rows count for which shards. Ids and sessions need what lies in their windows; bindings
 //! need all rows of the shards and their ancestors.
+//!
+//! Sessions and identities of rows that others have deleted are forgotten. Message ids are not: those of rows that delete files
+//! take are read with all others, those whose files are gone were written down (see [`retired`](super::retired)).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,15 +13,17 @@ use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use futures::{StreamExt, stream};
 use iceberg::spec::Schema;
-use icefold_catalog::LoadedTable;
+use icefold_catalog::{LoadedTable, Retired, retired};
 use icefold_core::{Checkpoint, Error, Offset, Result, ShardId};
+use icefold_files::Deletes;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::identity::{EdgeKind, KnownBinding};
-use super::rows::{Candidate, Deleted, OpenFile};
+use super::rows::{Candidate, OpenFile, Rows};
 use super::session::{SessionId, SessionRow};
 use super::shard::reaching;
 use super::{Folds, ShardFolds};
+use crate::settings::Settings;
 
 /// Files whose footers are read ahead.
 const READ_AHEAD: usize = 4;
@@ -40,19 +45,29 @@ const SESSIONS: [&str; 6] =
 /// Columns that bindings are made of.
 const BINDINGS: [&str; 5] = ["known_id", "user_id", "kind", "binding_number", "stream_time"];
 
-/// Makes the state of `shards`, as far as the tables have something of them, as it was at `checkpoint`: where both tables as
-/// loaded stand.
+/// What state is rebuilt from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stand<'a> {
+    pub(crate) events: &'a LoadedTable,
+    pub(crate) identities: &'a LoadedTable,
+    /// Where both tables stand.
+    pub(crate) checkpoint: &'a Checkpoint,
+}
+
+/// Makes the state of `shards`, as far as the tables have something of them, as it was where they stand. `retired` are the
+/// objects that keep ids of rows whose files are gone; with `None` no ids are read at all.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a file of a table cannot be read; errors of the store;
+/// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a file of a table cannot be read;
+/// [`ErrorKind::InvalidInput`](icefold_core::ErrorKind::InvalidInput) for delete files that cannot be applied; errors of the store;
 /// [`ErrorKind::Refused`](icefold_core::ErrorKind::Refused) when the state outgrows a ceiling.
 pub(crate) async fn rebuild<'a>(
-    events: &LoadedTable,
-    identities: &LoadedTable,
-    checkpoint: &Checkpoint,
+    stand: Stand<'_>,
+    retired: Option<&[Retired]>,
     shards: impl IntoIterator<Item = &'a ShardId>,
     folds: &mut Folds,
 ) -> Result<()> {
+    let Stand { events, identities, checkpoint } = stand;
     for shard in shards {
         if let Some(position) = checkpoint.get(shard) {
             let state = ShardFolds::new(&folds.settings)?.at(position.stream_time_micros, past(shard, checkpoint));
@@ -61,32 +76,69 @@ pub(crate) async fn rebuild<'a>(
     }
     let targets = Targets::of(&folds.shards, checkpoint, folds.only_before);
     let mut states: Vec<&mut ShardFolds> = folds.shards.values_mut().collect();
-    let columns = EventColumns::of(events.metadata().current_schema(), targets.depth)?;
+    let columns = EventColumns::of(events.metadata().current_schema(), targets.depth, retired.is_some())?;
     let mut files = Files::of(events, columns.stream_time, columns.shard).await?;
     files.candidates.retain(|file| {
         let held = || targets.held_by(file).map(|state| &states[state]);
-        held().any(|s| file.reaches(s.dedup.horizon_micros().min(s.sessions.horizon_micros())))
+        held().any(|state| file.reaches(columns.since(state)))
     });
     files
-        .each(async |candidate, file| {
-            columns.read(candidate, &file, &targets, &mut states).await?;
+        .each(async |candidate, file, deletes| {
+            columns.read(candidate, &file, deletes, &targets, &mut states).await?;
             folds.ceilings.keep(&mut states)
         })
         .await?;
+    for object in retired.unwrap_or_default() {
+        remember_retired(events, object, &targets, &mut states).await?;
+        folds.ceilings.keep(&mut states)?;
+    }
 
     let columns = BindingColumns::of(identities.metadata().current_schema(), targets.depth)?;
     let mut files = Files::of(identities, columns.stream_time, columns.shard).await?;
     files.candidates.retain(|file| targets.held_by(file).next().is_some());
     files
-        .each(async |_, file| {
-            columns.read(&file, &targets, &mut states).await?;
+        .each(async |_, file, deletes| {
+            columns.read(&file, deletes, &targets, &mut states).await?;
             folds.ceilings.keep(&mut states)
         })
         .await
 }
 
+/// Makes sessions and identities of `shards` anew, as a restart where the tables stand would have them, and no ids.
+///
+/// # Errors
+/// As [`rebuild`].
+pub(crate) async fn refold(stand: Stand<'_>, shards: &[ShardId], settings: &Settings) -> Result<Folds> {
+    let mut folds = Folds::new(settings)?;
+    rebuild(stand, None, shards, &mut folds).await?;
+    Ok(folds)
+}
+
+async fn remember_retired(
+    events: &LoadedTable,
+    object: &Retired,
+    targets: &Targets,
+    states: &mut [&mut ShardFolds],
+) -> Result<()> {
+    let counts = |(shard, until): (&ShardId, &i64)| {
+        let mut targets = targets.by_name.get(shard).into_iter().flatten();
+        targets.any(|target| *until >= states[target.state].dedup.horizon_micros())
+    };
+    if !object.until_micros.iter().any(counts) {
+        return Ok(());
+    }
+    for id in retired::read(events.store(), &object.uri, events.metadata().uuid()).await? {
+        for target in targets.by_name.get(&id.shard).into_iter().flatten() {
+            if target.until.as_ref().is_none_or(|until| id.at < *until) {
+                states[target.state].dedup.remember(id.message, id.stream_time_micros);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Returns the ancestors of a shard, and where each stops to be its past.
-fn past(shard: &ShardId, checkpoint: &Checkpoint) -> BTreeMap<ShardId, Offset> {
+pub(super) fn past(shard: &ShardId, checkpoint: &Checkpoint) -> BTreeMap<ShardId, Offset> {
     let parents = |shard| checkpoint.get(shard).into_iter().flat_map(|position| &position.parents);
     let mut past: BTreeMap<ShardId, Offset> = BTreeMap::new();
     let mut open: Vec<_> = parents(shard).collect();
@@ -180,6 +232,7 @@ impl RowTargets<'_> {
 struct Files<'a> {
     table: &'a LoadedTable,
     candidates: Vec<Candidate>,
+    deletes: Deletes,
 }
 
 impl<'a> Files<'a> {
@@ -188,15 +241,16 @@ impl<'a> Files<'a> {
             Some(snapshot) => table.live_files(&snapshot).await?,
             None => Vec::new(),
         };
-        Ok(Files { table, candidates: Candidate::among(live, stream_time, shard) })
+        let deletes = Deletes::new(table.store(), table.metadata(), &live)?;
+        Ok(Files { table, candidates: Candidate::among(live, stream_time, shard), deletes })
     }
 
     /// Opens one after the other, some ahead.
-    async fn each(&self, mut read: impl AsyncFnMut(&Candidate, OpenFile) -> Result<()>) -> Result<()> {
+    async fn each(&self, mut read: impl AsyncFnMut(&Candidate, OpenFile<'_>, &Deletes) -> Result<()>) -> Result<()> {
         let opening = |candidate| async move { (candidate, Candidate::open(candidate, self.table.store()).await) };
         let mut opened = stream::iter(&self.candidates).map(opening).buffered(READ_AHEAD);
         while let Some((candidate, file)) = opened.next().await {
-            read(candidate, file?).await?;
+            read(candidate, file?, &self.deletes).await?;
         }
         Ok(())
     }
@@ -215,37 +269,45 @@ pub(super) fn field_ids(schema: &Schema, names: &[&str]) -> Result<Vec<i32>> {
 struct EventColumns {
     stream_time: i32,
     shard: i32,
-    ids: Vec<i32>,
+    /// None when ids are not asked for.
+    ids: Option<Vec<i32>>,
     sessions: Vec<i32>,
 }
 
 impl EventColumns {
-    fn of(schema: &Schema, depth: usize) -> Result<Self> {
+    fn of(schema: &Schema, depth: usize, with_ids: bool) -> Result<Self> {
         let with_source = |names: &[&str]| field_ids(schema, &[names, &SOURCE[..depth]].concat());
         let (ids, sessions) = (with_source(&IDS)?, with_source(&SESSIONS)?);
-        Ok(EventColumns { stream_time: ids[1], shard: ids[IDS.len()], ids, sessions })
+        Ok(EventColumns { stream_time: ids[1], shard: ids[IDS.len()], ids: Some(ids).filter(|_| with_ids), sessions })
+    }
+
+    /// Returns from when on rows count for a shard.
+    fn since(&self, state: &ShardFolds) -> i64 {
+        let sessions = state.sessions.horizon_micros();
+        if self.ids.is_some() { sessions.min(state.dedup.horizon_micros()) } else { sessions }
     }
 
     async fn read(
         &self,
         candidate: &Candidate,
-        file: &OpenFile,
+        file: &OpenFile<'_>,
+        deletes: &Deletes,
         targets: &Targets,
         states: &mut [&mut ShardFolds],
     ) -> Result<()> {
         let earliest = |of: fn(&ShardFolds) -> i64, states: &[&mut ShardFolds]| {
             targets.held_by(candidate).map(|state| of(states[state])).min().unwrap_or(i64::MAX)
         };
+        let by = self.stream_time;
         let since = earliest(|state| state.dedup.horizon_micros(), states);
-        if candidate.reaches(since) {
-            let rows = file.read(&self.ids, self.stream_time, since, Deleted::Count).await?;
-            rows.each(|rows| remember_ids(rows, targets, states))?;
+        if let Some(columns) = self.ids.as_deref().filter(|_| candidate.reaches(since)) {
+            file.each(Rows { columns, by, since }, None, |rows| remember_ids(rows, targets, states)).await?;
         }
         let since = earliest(|state| state.sessions.horizon_micros(), states);
         // Files from before there were sessions do not have their columns.
         if candidate.reaches(since) && file.has(&self.sessions) {
-            let rows = file.read(&self.sessions, self.stream_time, since, Deleted::LeftOut).await?;
-            rows.each(|rows| remember_sessions(rows, targets, states))?;
+            let rows = Rows { columns: &self.sessions, by, since };
+            file.each(rows, Some(deletes), |rows| remember_sessions(rows, targets, states)).await?;
         }
         Ok(())
     }
@@ -264,9 +326,15 @@ impl BindingColumns {
         Ok(BindingColumns { stream_time: all[BINDINGS.len() - 1], shard: all[BINDINGS.len()], all })
     }
 
-    async fn read(&self, file: &OpenFile, targets: &Targets, states: &mut [&mut ShardFolds]) -> Result<()> {
-        let rows = file.read(&self.all, self.stream_time, i64::MIN, Deleted::LeftOut).await?;
-        rows.each(|rows| remember_bindings(rows, targets, states))
+    async fn read(
+        &self,
+        file: &OpenFile<'_>,
+        deletes: &Deletes,
+        targets: &Targets,
+        states: &mut [&mut ShardFolds],
+    ) -> Result<()> {
+        let rows = Rows { columns: &self.all, by: self.stream_time, since: i64::MIN };
+        file.each(rows, Some(deletes), |rows| remember_bindings(rows, targets, states)).await
     }
 }
 

@@ -1,24 +1,26 @@
 //! Where the rows come from that state is rebuilt from: the data files of a table as loaded, a few columns of each.
+//!
+//! Of rows that delete files take, the message id still counts: what was accepted once must not come back. All else that
+//! is remembered of a row goes with it.
 
 use arrow::array::RecordBatch;
-use iceberg::spec::{DataContentType, DataFile, PrimitiveLiteral};
+use iceberg::spec::{DataContentType, PrimitiveLiteral};
 use icefold_catalog::{LiveFile, Store};
 use icefold_core::{Error, Result, ShardId};
-use icefold_files::{ColumnReader, ParquetFile};
+use icefold_files::{Deletes, LiveRows, ParquetFile};
 
-/// What becomes of rows that others have deleted by delete files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deleted {
-    /// They count: what was accepted once must not come back.
-    Count,
-    /// They are left out: what is remembered of a row goes with it.
-    LeftOut,
+/// Which rows are read: some columns, in this order, of the row groups in which column `by`, of whole numbers, may reach `since`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) columns: &'a [i32],
+    pub(super) by: i32,
+    pub(super) since: i64,
 }
 
 /// A data file of a table, with what its bounds tell.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    file: DataFile,
+    live: LiveFile,
     /// No row in it has a later `stream_time`, in microseconds since 1970.
     latest: i64,
     /// Names of shards: it holds none before the first or after the second.
@@ -28,14 +30,19 @@ pub(super) struct Candidate {
 impl Candidate {
     /// Returns the data files among `files`; `stream_time` and `shard` are the ids of these columns.
     pub(super) fn among(files: Vec<LiveFile>, stream_time: i32, shard: i32) -> Vec<Candidate> {
-        let data = files.into_iter().map(|live| live.file).filter(|f| f.content_type() == DataContentType::Data);
-        let mut found: Vec<Candidate> = data.map(|file| Candidate::new(file, stream_time, shard)).collect();
-        found.sort_by(|a, b| b.latest.cmp(&a.latest).then_with(|| a.file.file_path().cmp(b.file.file_path())));
+        let data = files.into_iter().filter(|live| live.file.content_type() == DataContentType::Data);
+        let mut found: Vec<Candidate> = data.map(|live| Candidate::new(live, stream_time, shard)).collect();
+        found.sort_by(|a, b| b.latest.cmp(&a.latest).then_with(|| a.path().cmp(b.path())));
         found
     }
 
+    fn path(&self) -> &str {
+        self.live.file.file_path()
+    }
+
     /// Files of other engines may have no bounds: they have to be read.
-    fn new(file: DataFile, stream_time: i32, shard: i32) -> Self {
+    fn new(live: LiveFile, stream_time: i32, shard: i32) -> Self {
+        let file = &live.file;
         let latest = match file.upper_bounds().get(&stream_time).map(|bound| bound.literal()) {
             Some(PrimitiveLiteral::Long(micros)) => *micros,
             _ => i64::MAX,
@@ -46,7 +53,7 @@ impl Candidate {
                 _ => None,
             }
         });
-        Candidate { file, latest, shards }
+        Candidate { latest, shards, live }
     }
 
     /// Returns whether a row in it may have `stream_time` `since` or later, in microseconds since 1970.
@@ -62,48 +69,48 @@ impl Candidate {
 
     /// # Errors
     /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when it is no Parquet file; errors of the store.
-    pub(super) async fn open(&self, store: &Store) -> Result<OpenFile> {
-        let (path, size) = (self.file.file_path(), self.file.file_size_in_bytes());
-        Ok(OpenFile(ParquetFile::open(store, path, size).await?))
+    pub(super) async fn open(&self, store: &Store) -> Result<OpenFile<'_>> {
+        let file = ParquetFile::open(store, self.path(), self.live.file.file_size_in_bytes()).await?;
+        Ok(OpenFile { live: &self.live, file })
     }
 }
 
 /// A data file whose footer is read.
-pub(super) struct OpenFile(ParquetFile);
+pub(super) struct OpenFile<'a> {
+    live: &'a LiveFile,
+    file: ParquetFile,
+}
 
-impl OpenFile {
+impl OpenFile<'_> {
     /// Returns whether the file has all of these columns.
     pub(super) fn has(&self, columns: &[i32]) -> bool {
-        columns.iter().all(|id| self.0.has(*id))
+        columns.iter().all(|id| self.file.has(*id))
     }
 
-    /// Reads columns, in this order, of the row groups in which column `by`, of whole numbers, may reach `since`.
+    /// Hands rows to `take`, batch by batch: without those that `deletes` take, where these are given. It returns `None` when a
+    /// column is of another type than it should be.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a column is missing; errors of the store.
-    pub(super) async fn read(&self, columns: &[i32], by: i32, since: i64, deleted: Deleted) -> Result<OpenRows<'_>> {
-        // Rows that delete files name are still read like all others: `deleted` says where that is right.
-        let (Deleted::Count | Deleted::LeftOut) = deleted;
-        let reader = self.0.read(columns, self.0.row_groups_reaching(by, since)).await?;
-        Ok(OpenRows { file: &self.0, reader })
-    }
-}
-
-/// Rows of a file, batch by batch.
-pub(super) struct OpenRows<'a> {
-    file: &'a ParquetFile,
-    reader: ColumnReader,
-}
-
-impl OpenRows<'_> {
-    /// Hands every batch to `take`, which returns `None` when a column is of another type than it should be.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when it does, or the file cannot be read.
-    pub(super) fn each(self, mut take: impl FnMut(&RecordBatch) -> Option<()>) -> Result<()> {
-        for rows in self.reader {
-            let odd = || format!("`{}` has columns of another type than its table", self.file.uri());
-            take(&rows?).ok_or_else(|| Error::corrupt(odd()))?;
+    /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when it does, when a column is missing, or the file cannot be read;
+    /// those of [`Deletes::of`]; errors of the store.
+    pub(super) async fn each(
+        &self,
+        rows: Rows<'_>,
+        deletes: Option<&Deletes>,
+        mut take: impl FnMut(&RecordBatch) -> Option<()>,
+    ) -> Result<()> {
+        let row_groups = self.file.row_groups_reaching(rows.by, rows.since);
+        let odd = || Error::corrupt(format!("`{}` has columns of another type than its table", self.file.uri()));
+        let Some(deletes) = deletes else {
+            for batch in self.file.read(rows.columns, row_groups).await? {
+                take(&batch?).ok_or_else(odd)?;
+            }
+            return Ok(());
+        };
+        let deletes = deletes.of(self.live).await?;
+        let mut live = LiveRows::new(&self.file, &deletes, rows.columns, row_groups)?;
+        while let Some(batch) = live.next().await? {
+            take(&batch).ok_or_else(odd)?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The second ordered step: rows into the buffers of the open batch, and the decision when it is closed.
 //!
 //! At most one closed batch is on its way to the tables while the next one is open. When that one is full too, no chunk
-//! is decoded until the first has landed: this is how slow storage stops the reading.
+//! is decoded until the first has landed: this is how slow storage stops the reading. When the run needs everything in the
+//! tables ([`Batcher::flush`]), no chunk is decoded either, until it lets the stream go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(super) struct Batcher {
     order: InOrder<Routed>,
     open: OpenBatch,
     in_flight: bool,
+    /// Everything that was decoded is to land, and nothing is to be decoded.
+    flushing: bool,
     /// Number of chunks of the run, once the sources have ended.
     end: Option<u64>,
     ratio: Arc<Ratio>,
@@ -92,7 +95,17 @@ impl Batcher {
             max_buffer_bytes: settings.max_buffer_bytes,
         };
         let open = OpenBatch::new(epoch, done.clone());
-        Batcher { limits, order: InOrder::new(), open, in_flight: false, end: None, ratio, queue, done }
+        Batcher {
+            limits,
+            order: InOrder::new(),
+            open,
+            in_flight: false,
+            flushing: false,
+            end: None,
+            ratio,
+            queue,
+            done,
+        }
     }
 
     /// Takes in a chunk; returns how many have had their turn by that.
@@ -149,11 +162,36 @@ impl Batcher {
     /// # Errors
     /// [`ErrorKind::Bug`](icefold_core::ErrorKind::Bug) when rows do not have their table's columns.
     pub(super) fn settle(&mut self, now: Instant) -> Result<()> {
-        if !self.in_flight && (self.is_full() || self.is_due(now) || self.is_last()) {
+        let is_flushed = self.flushing && !self.queue.is_decoding();
+        if !self.in_flight && (self.is_full() || self.is_due(now) || self.is_last() || is_flushed) {
             self.close()?;
         }
-        self.queue.set_paused(self.in_flight && self.is_full());
+        self.queue.set_paused(self.flushing || self.in_flight && self.is_full());
         Ok(())
+    }
+
+    /// Brings everything that was decoded into the tables, and stops the decoding until [`Batcher::go_on`].
+    ///
+    /// # Errors
+    /// Those of [`Batcher::settle`].
+    pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
+        self.flushing = true;
+        self.settle(now)
+    }
+
+    /// Lets the decoding go on.
+    ///
+    /// # Errors
+    /// Those of [`Batcher::settle`].
+    pub(super) fn go_on(&mut self, now: Instant) -> Result<()> {
+        self.flushing = false;
+        self.settle(now)
+    }
+
+    /// Returns whether everything that was decoded has landed, and stays alone until the decoding goes on.
+    pub(super) fn is_flushed(&self) -> bool {
+        let nothing_left = !self.in_flight && self.open.is_empty() && self.order.is_empty();
+        self.flushing && nothing_left && !self.queue.is_decoding()
     }
 
     /// Returns when the open batch has to be looked at again, if time alone closes it.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use icefold_core::{Error, Result};
+use icefold_core::{Error, Result, ShardId};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use super::workers::Rest;
 use super::{Decode, route};
 use crate::chunk::Chunk;
 use crate::enrich::{Enricher, Enrichment};
-use crate::fold::{ForeignRow, Keys};
+use crate::fold::{Folds, ForeignRow, Keys};
 use crate::metrics::IngestProgress;
 use crate::settings::Settings;
 
@@ -82,7 +82,14 @@ impl Floor {
     fn perform(&self, job: Job, decoder: &mut dyn Decode, enricher: &mut Enricher) -> Result<()> {
         match job {
             Job::Encode(row_group) => self.stages.time(Stage::Encode, || row_group.run(&self.ratio)),
-            Job::Decode { ticket, chunk, epoch } => self.decode(ticket, &chunk, epoch, decoder, enricher),
+            Job::Decode { ticket, chunk, epoch } => {
+                let decoded = self.decode(ticket, &chunk, epoch, decoder, enricher);
+                if self.queue.decoded() {
+                    self.settle();
+                }
+                self.changed.notify_one();
+                decoded
+            }
         }
     }
 
@@ -117,7 +124,6 @@ impl Floor {
             progress.state = state;
             progress.unavailable_enrichments = self.enrichment.unavailable();
         });
-        self.changed.notify_one();
         Ok(())
     }
 
@@ -130,6 +136,33 @@ impl Floor {
     pub(super) fn learn(&self, rows: &[ForeignRow]) {
         let learned = lock(&self.judge).learn(rows);
         self.note(learned);
+    }
+
+    /// Brings everything that was decoded into the tables, and stops the decoding until [`Floor::go_on`].
+    pub(super) fn flush(&self) {
+        let flushed = lock(&self.batcher).flush(Instant::now());
+        self.note(flushed);
+    }
+
+    /// Returns whether all that was decoded is in the tables and nothing is decoded.
+    pub(super) fn is_flushed(&self) -> bool {
+        lock(&self.batcher).is_flushed()
+    }
+
+    /// Lets the decoding go on.
+    pub(super) fn go_on(&self) {
+        let went_on = lock(&self.batcher).go_on(Instant::now());
+        self.note(went_on);
+    }
+
+    /// Returns the shards that something is remembered of.
+    pub(super) fn shards(&self) -> Vec<ShardId> {
+        lock(&self.judge).shards()
+    }
+
+    /// Takes over sessions and identities that were made anew.
+    pub(super) fn replace(&self, refolded: Folds) {
+        lock(&self.judge).replace(refolded);
     }
 
     /// Says that no source has another chunk.

@@ -86,6 +86,16 @@ impl Judge {
         self.folds.learn(rows)
     }
 
+    /// Returns the shards that something is remembered of.
+    pub(super) fn shards(&self) -> Vec<ShardId> {
+        self.folds.shards().cloned().collect()
+    }
+
+    /// Takes over sessions and identities that were made anew.
+    pub(super) fn replace(&mut self, refolded: Folds) {
+        self.folds.replace(refolded);
+    }
+
     /// Returns what is remembered of the stream.
     pub(super) fn state(&self) -> StateSizes {
         self.folds.sizes()

@@ -44,9 +44,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icefold_catalog::{LoadedTable, Progress, SchemaChange, TableDefinition, Warehouse};
+use icefold_catalog::{LoadedTable, Progress, Retired, SchemaChange, Settled, TableDefinition, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{BatchId, Checkpoint, Error, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{BatchId, Checkpoint, Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -56,7 +56,7 @@ use crate::decode::Decoder;
 use crate::encode::TableEncoder;
 use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
-use crate::fold::{self, Folds, Forgets};
+use crate::fold::{self, Folds, Forgets, Stand, retired};
 use crate::metrics::{IngestProgress, IngestReport};
 use crate::publish::forward::{self, Level};
 use crate::publish::{Destination, Published, Publisher, TableState};
@@ -127,6 +127,10 @@ pub struct Ingest {
     closes: Vec<BatchId>,
     /// Redrives that cannot be finished as they were decided.
     unsettled: usize,
+    /// Objects with the ids of rows whose data files are gone.
+    retired: Vec<Retired>,
+    /// Snapshots whose ids this run was the first to look for.
+    settled: Vec<Settled>,
     destination: Arc<dyn Destination>,
     sources: Vec<Box<dyn Source>>,
     continues: Declared,
@@ -167,6 +171,10 @@ impl Ingest {
             warehouse.evolve(kind.name(), &SchemaChange::built_in(kind)).await?;
         }
         let Level { tables, blocked, closes, unsettled } = forward::roll_forward(warehouse).await?;
+        let (events, progress) = &tables[index_of(TableKind::Events)];
+        let settled = retired::settle(warehouse, events, progress, &settings).await?;
+        let new = settled.iter().flat_map(|settled| &settled.objects);
+        let retired = progress.retired.iter().chain(new).cloned().collect();
         let tables = states(tables, settings.compression_level)?;
         Ok(Ingest {
             warehouse: warehouse.clone(),
@@ -175,6 +183,8 @@ impl Ingest {
             blocked,
             closes,
             unsettled: unsettled.len(),
+            retired,
+            settled,
             destination: Arc::new(warehouse.clone()),
             sources: Vec::new(),
             continues: Declared::new(),
@@ -316,7 +326,8 @@ impl Ingest {
         let ids = self.warehouse.ids();
         let publisher =
             Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points, ids);
-        let publisher = publisher.crew(self.crew.clone()).closing(self.closes).into_tables(targets);
+        let mut publisher = publisher.crew(self.crew.clone()).closing(self.closes).into_tables(targets);
+        publisher.settle(self.settled);
         let workers = Workers::start(&self.crew, self.settings.workers(), &floor, &make_decoder)?;
         let mut feeds = Feeds::start(self.sources, &floor);
         let mut run = Run {
@@ -325,11 +336,12 @@ impl Ingest {
             sealed,
             progress: self.progress,
             report: IngestReport::default(),
-            compression_level: self.settings.compression_level,
+            look_interval: self.settings.commit_interval().max(SHORTEST_LOOK),
+            settings: self.settings,
             warehouse: self.warehouse,
             epoch,
             is_recovery: self.recovers.is_some(),
-            look_interval: self.settings.commit_interval().max(SHORTEST_LOOK),
+            is_stale: false,
         };
         let ended = run.conduct().await;
         feeds.stop().await;
@@ -344,8 +356,7 @@ impl Ingest {
     /// Returns the state of the folds of these shards where the tables stand.
     async fn folds(&self, shards: impl Iterator<Item = &ShardId>) -> Result<Folds> {
         let mut folds = Folds::new(&self.settings)?.only_before(self.recovers.is_some());
-        let [events, identities] = [TableKind::Events, TableKind::Identities].map(|kind| &self.tables[index_of(kind)]);
-        fold::rebuild(&events.table, &identities.table, &events.checkpoint, shards, &mut folds).await?;
+        fold::rebuild(stand(&self.tables), Some(&self.retired), shards, &mut folds).await?;
         if let Some(what) = self.forgets {
             folds.lose(what);
         }
@@ -373,6 +384,12 @@ impl Ingest {
     }
 }
 
+/// What the folds are rebuilt from.
+fn stand(tables: &[TableState; TABLES]) -> Stand<'_> {
+    let [events, identities] = [TableKind::Events, TableKind::Identities].map(|kind| &tables[index_of(kind)]);
+    Stand { events: &events.table, identities: &identities.table, checkpoint: &events.checkpoint }
+}
+
 /// Makes the encoders of the tables as they are.
 fn states(tables: [(LoadedTable, Progress); TABLES], compression_level: i32) -> Result<[TableState; TABLES]> {
     let state = |(kind, (table, progress)): (TableKind, (LoadedTable, Progress))| {
@@ -381,6 +398,11 @@ fn states(tables: [(LoadedTable, Progress); TABLES], compression_level: i32) -> 
     };
     let states: Result<Vec<TableState>> = TableKind::ALL.into_iter().zip(tables).map(state).collect();
     states?.try_into().map_err(|_| Error::bug("a table is missing"))
+}
+
+/// Whether reading the tables again, as they are by then, may go well.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Transient | ErrorKind::NotFound | ErrorKind::OutcomeUnknown | ErrorKind::Conflict)
 }
 
 /// Shortest time between two looks at what others have changed, however often batches are committed.
@@ -393,11 +415,13 @@ struct Run {
     sealed: UnboundedReceiver<SealedBatch>,
     progress: watch::Sender<IngestProgress>,
     report: IngestReport,
-    compression_level: i32,
+    settings: Settings,
     warehouse: Warehouse,
     epoch: Arc<Epoch>,
     /// A recovery decides as was decided then, whatever others change meanwhile.
     is_recovery: bool,
+    /// Others have deleted rows that sessions and identities were made of.
+    is_stale: bool,
     /// How long others' changes may wait to be taken up when there is nothing to commit.
     look_interval: Duration,
 }
@@ -416,6 +440,9 @@ impl Run {
             if self.floor.is_finished() {
                 return Ok(());
             }
+            if self.is_stale && self.floor.is_flushed() {
+                self.refold().await?;
+            }
             let due = self.floor.due_at();
             tokio::select! {
                 biased;
@@ -433,16 +460,19 @@ impl Run {
         }
     }
 
-    /// Looks for what others have changed about `events`. A stream that is silent has no commit that would tell, and its next
-    /// events are to be decided by what is in force when they come.
+    /// Looks for what others have changed about `events` and `identities`. A stream that is silent has no commit that would tell,
+    /// and its next events are to be decided by what is in force when they come.
     async fn look(&mut self) {
-        match self.warehouse.load(TableKind::Events.name()).await {
-            Ok(events) => {
-                self.publisher.take_up_events(events);
-                self.take_up().await;
+        for kind in [TableKind::Events, TableKind::Identities] {
+            match self.warehouse.load(kind.name()).await {
+                Ok(table) => self.publisher.take_up(kind, table),
+                Err(error) => {
+                    let table = kind.name();
+                    tracing::warn!(table, error = ?error, "a table cannot be looked at: it is at the next commit");
+                }
             }
-            Err(error) => tracing::warn!(error = ?error, "`events` cannot be looked at: it is at the next commit"),
         }
+        self.take_up().await;
     }
 
     async fn publish(&mut self, batch: SealedBatch) -> Result<()> {
@@ -462,7 +492,7 @@ impl Run {
             return;
         }
         if let Err(error) = self.learn().await {
-            tracing::warn!(error = ?error, "rows that others have put into `events` cannot be taken up yet");
+            tracing::warn!(error = ?error, "what others have done to the rows of `events` cannot be taken up yet");
         }
         match self.next_epoch().await {
             Ok(None) => {}
@@ -474,21 +504,56 @@ impl Run {
         }
     }
 
-    /// Takes note of what others have put into `events`, so that it is not let in again.
+    /// Takes note of what others have put into `events`, so that it is not let in again, and of what they have deleted.
     async fn learn(&mut self) -> Result<()> {
-        let snapshots = self.publisher.foreign_snapshots();
-        if !snapshots.is_empty() {
-            let events = &self.publisher.tables()[index_of(TableKind::Events)].table;
-            let rows = fold::foreign_rows(events, snapshots, self.floor.horizon_micros()).await?;
+        let events = self.publisher.tables()[index_of(TableKind::Events)].clone();
+        if std::mem::take(&mut self.publisher.foreign().removed) {
+            tracing::info!("others have deleted rows: sessions and identities are made anew of what is left");
+            self.is_stale = true;
+        }
+        if self.is_stale {
+            self.floor.flush();
+        }
+        let taking = self.publisher.foreign().taking.clone();
+        if !taking.is_empty() {
+            let taking: Vec<i64> = taking.into_iter().collect();
+            let (table, checkpoint) = (&events.table, &events.checkpoint);
+            let settled =
+                retired::settle_snapshots(&self.warehouse, table, checkpoint, &self.settings, &taking).await?;
+            self.publisher.settle(settled);
+        }
+        let adding = self.publisher.foreign().adding.clone();
+        if !adding.is_empty() {
+            let rows = fold::foreign_rows(&events.table, &adding, self.floor.horizon_micros()).await?;
             tracing::info!(rows = rows.len(), "others have put rows into `events`");
             self.floor.learn(&rows);
-            self.publisher.learned();
+            self.publisher.foreign().adding.clear();
         }
         Ok(())
     }
 
+    /// Makes sessions and identities anew, as a restart here would, while nothing is decided. Ids stay as they are: those of
+    /// deleted rows count until their window ends.
+    async fn refold(&mut self) -> Result<()> {
+        let refolded = fold::refold(stand(self.publisher.tables()), &self.floor.shards(), &self.settings).await;
+        match refolded {
+            Ok(folds) => {
+                self.floor.replace(folds);
+                self.is_stale = false;
+                self.progress.send_modify(|progress| progress.refolds += 1);
+            }
+            // The next look tries again.
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(error = ?error, "what is left of deleted rows' sessions and identities cannot be read yet");
+            }
+            Err(error) => return Err(error),
+        }
+        self.floor.go_on();
+        Ok(())
+    }
+
     async fn next_epoch(&mut self) -> Result<Option<Epoch>> {
-        self.publisher.take_up_columns(self.compression_level)?;
+        self.publisher.take_up_columns(self.settings.compression_level)?;
         self.epoch.next(&self.warehouse, self.publisher.tables()).await
     }
 

@@ -33,6 +33,11 @@ impl<T> InOrder<T> {
         self.waiting.get(&self.next)
     }
 
+    /// Returns whether no item waits for its turn.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Returns the ticket whose turn it is.
     pub(super) fn next(&self) -> u64 {
         self.next

@@ -39,6 +39,8 @@ struct State {
     row_groups: VecDeque<RowGroupJob>,
     chunks: VecDeque<(u64, Chunk, Arc<Epoch>)>,
     tickets: u64,
+    /// Chunks that workers have and that are not in the buffers yet.
+    decoding: usize,
     paused: bool,
     closed: bool,
 }
@@ -46,7 +48,7 @@ struct State {
 impl WorkQueue {
     pub(super) fn new(epoch: Arc<Epoch>) -> Self {
         let (row_groups, chunks) = (VecDeque::new(), VecDeque::new());
-        let state = State { epoch, row_groups, chunks, tickets: 0, paused: false, closed: false };
+        let state = State { epoch, row_groups, chunks, tickets: 0, decoding: 0, paused: false, closed: false };
         WorkQueue { state: Mutex::new(state), ready: Notify::new() }
     }
 
@@ -78,7 +80,10 @@ impl WorkQueue {
             return Look::Job(Box::new(Job::Encode(job)));
         }
         match if state.paused { None } else { state.chunks.pop_front() } {
-            Some((ticket, chunk, epoch)) => Look::Job(Box::new(Job::Decode { ticket, chunk, epoch })),
+            Some((ticket, chunk, epoch)) => {
+                state.decoding += 1;
+                Look::Job(Box::new(Job::Decode { ticket, chunk, epoch }))
+            }
             None => Look::Nothing,
         }
     }
@@ -101,6 +106,18 @@ impl WorkQueue {
     /// Returns how many chunks were added so far.
     pub(super) fn tickets(&self) -> u64 {
         self.lock().tickets
+    }
+
+    /// Says that a chunk which was handed out has been dealt with; returns whether it was the last one before a pause.
+    pub(super) fn decoded(&self) -> bool {
+        let mut state = self.lock();
+        state.decoding -= 1;
+        state.paused && state.decoding == 0
+    }
+
+    /// Returns whether a worker has a chunk.
+    pub(super) fn is_decoding(&self) -> bool {
+        self.lock().decoding > 0
     }
 
     /// While paused, no chunk is handed out.

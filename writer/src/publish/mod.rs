@@ -14,12 +14,12 @@ pub(crate) mod forward;
 mod plan;
 mod retry;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
-use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable, Role};
+use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable, Retirement, Role, Settled};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Checkpoint, Error, ErrorKind, Ids, Result};
 
@@ -30,7 +30,8 @@ use retry::Patience;
 
 use crate::encode::TableEncoder;
 use crate::failpoint::{self, FailPoints};
-use crate::fold::foreign_snapshots;
+use crate::fold::retired::window_micros;
+use crate::fold::{Foreign, foreign};
 use crate::pipeline::{Crew, SealedBatch, TABLES, index_of};
 use crate::settings::Settings;
 
@@ -60,8 +61,10 @@ pub(crate) struct Publisher {
     patience: Patience,
     fail_points: FailPoints,
     crew: Crew,
-    /// Snapshots by which others have added rows to `events`, and which nobody has looked at.
-    foreign: BTreeSet<i64>,
+    /// What others have done to `events`, and to `identities` where rows are gone, and nobody has looked at.
+    foreign: Foreign,
+    /// What the next commit of `events` says about ids whose rows are gone.
+    retirement: Retirement,
     /// Batches that `events` lists as open and that every table has.
     closes: Vec<BatchId>,
     /// The tables that get the batches, by their place: all of them, but in a recovery.
@@ -89,7 +92,8 @@ impl Publisher {
             patience: Patience::new(settings.retry_time()),
             fail_points,
             crew: Crew::default(),
-            foreign: BTreeSet::new(),
+            foreign: Foreign::default(),
+            retirement: Retirement { settled: Vec::new(), window_micros: window_micros(settings) },
             closes: Vec::new(),
             targets: [true; TABLES],
             ids,
@@ -106,6 +110,12 @@ impl Publisher {
         Publisher { targets, ..self }
     }
 
+    /// Lets the next commit of `events` say what became of these snapshots' ids.
+    pub(crate) fn settle(&mut self, settled: Vec<Settled>) {
+        self.retirement.settled.extend(settled);
+        self.foreign.taking.clear();
+    }
+
     /// Sets who closes files. Tasks do not sleep before they try again, or a run would not follow from its input.
     pub(crate) fn crew(self, crew: Crew) -> Self {
         let patience = if matches!(crew, Crew::Tasks(_)) { self.patience.without_pauses() } else { self.patience };
@@ -116,24 +126,33 @@ impl Publisher {
         &self.tables
     }
 
-    /// Takes up `events` as others have made it meanwhile. Where it stands in the stream stays what this run knows: if another
+    /// Takes up a table as others have made it meanwhile. Where it stands in the stream stays what this run knows: if another
     /// writer has moved it, the next commit is fenced.
-    pub(crate) fn take_up_events(&mut self, now: LoadedTable) {
-        let state = &mut self.tables[index_of(TableKind::Events)];
+    pub(crate) fn take_up(&mut self, kind: TableKind, now: LoadedTable) {
+        let state = &mut self.tables[index_of(kind)];
         // A table that was made anew is told of at the next commit.
         if now.metadata().uuid() == state.table.metadata().uuid() {
-            self.foreign.extend(foreign_snapshots(&state.table, &now, None));
+            let done = foreign(&state.table, &now, None);
             state.table = now;
+            self.note(kind, done);
         }
     }
 
-    /// Returns the snapshots by which others have added rows to `events`, until they are [`learned`](Publisher::learned).
-    pub(crate) fn foreign_snapshots(&self) -> &BTreeSet<i64> {
-        &self.foreign
+    fn note(&mut self, kind: TableKind, done: Foreign) {
+        match kind {
+            TableKind::Events => {
+                self.foreign.adding.extend(done.adding);
+                self.foreign.taking.extend(done.taking);
+                self.foreign.removed |= done.removed;
+            }
+            TableKind::Identities => self.foreign.removed |= done.removed,
+            TableKind::RawEvents | TableKind::Quarantine => {}
+        }
     }
 
-    pub(crate) fn learned(&mut self) {
-        self.foreign.clear();
+    /// Returns what others have done that the folds have to know, until the run says that it has taken it up.
+    pub(crate) fn foreign(&mut self) -> &mut Foreign {
+        &mut self.foreign
     }
 
     /// Makes encoders for the tables as they are now, where one has other columns than its encoder.
@@ -205,6 +224,7 @@ impl Publisher {
         for (table, mut intent) in intents {
             if let Some(part) = intent.batch.as_mut().filter(|_| table == index_of(TableKind::Events)) {
                 part.closes = self.closes.clone();
+                part.retirement = Some(self.retirement.clone());
             }
             let leads = intent.batch.as_ref().is_some_and(|part| part.role == Role::Leads);
             if leads { leading.push((table, intent)) } else { following.push((table, intent)) }
@@ -230,6 +250,7 @@ impl Publisher {
         }
         drop(following);
         self.closes.clear();
+        self.retirement.settled.clear();
         match failed {
             Some(error) => Err(error),
             None => Ok(done),
@@ -252,6 +273,7 @@ impl Publisher {
     /// Takes note of what is in the tables now.
     fn account(&mut self, outcomes: &BTreeMap<usize, (Intent, CommitOutcome)>) -> Published {
         let mut published = Published::default();
+        let mut by_others = Vec::new();
         for (table, (intent, outcome)) in outcomes {
             let state = &mut self.tables[*table];
             let (table, snapshot_id) = match outcome {
@@ -261,9 +283,7 @@ impl Publisher {
             };
             let files = intent.add.len() as u64;
             tracing::debug!(table = state.kind.name(), snapshot_id, files, "committed");
-            if state.kind == TableKind::Events {
-                self.foreign.extend(foreign_snapshots(&state.table, table, snapshot_id));
-            }
+            by_others.push((state.kind, foreign(&state.table, table, snapshot_id)));
             published.commits += 1;
             published.files += files;
             published.file_bytes += intent.add.iter().map(|f| f.file.file_size_in_bytes()).sum::<u64>();
@@ -272,6 +292,7 @@ impl Publisher {
             }
             state.table = table.clone();
         }
+        by_others.into_iter().for_each(|(kind, done)| self.note(kind, done));
         published
     }
 }

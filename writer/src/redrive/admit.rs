@@ -184,7 +184,7 @@ impl Redrive {
         let role = if number == 0 { Role::Leads } else { Role::Follows };
         let is_events = part.kind == TableKind::Events;
         let closes = if is_events { self.closes.clone() } else { Vec::new() };
-        let intent = part.intent.clone().of_batch(BatchPart { id, role, closes });
+        let intent = part.intent.clone().of_batch(BatchPart { closes, ..BatchPart::new(id, role) });
         match self.warehouse.commit(part.kind.name(), &intent).await? {
             CommitOutcome::Fenced(fence) => Err(fenced(part.kind, &fence.to_string())),
             CommitOutcome::Replan { reason } => {

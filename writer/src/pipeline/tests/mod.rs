@@ -4,6 +4,7 @@
 //! plainest way, and a look into the tables.
 
 mod continued;
+mod deleted;
 mod exactly_once;
 mod kit;
 mod limits;
