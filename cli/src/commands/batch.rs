@@ -69,7 +69,7 @@ async fn recover(session: &Session) -> Result<Exit> {
     let settings = session.settings();
     let (writer, decode) = (settings.writer.clone(), settings.decode.clone());
     let recovery = Recovery::new(&warehouse, writer, decode, loaded.enrichment.clone());
-    let recovered = recovery.fail_points(config::fail_points()?).run().await?;
+    let recovered = Box::pin(recovery.fail_points(config::fail_points()?).run()).await?;
     session.output.result(&recovered, || recover_text(&recovered))?;
     for step in recovered.iter().filter(|step| step.by_what_is_in_force) {
         session.output.remark(&format!(
