@@ -61,6 +61,6 @@ fn proof(metadata: &TableMetadata) -> Vec<i64> {
     let own = |id: &i64| metadata.properties().get(keys::CHECKPOINT_SNAPSHOT_ID) == Some(&id.to_string());
     let chain: Vec<i64> =
         lineage::ancestors(metadata, metadata.current_snapshot_id()).map(|s| s.snapshot_id()).collect();
-    let length = chain.iter().position(|id| own(id)).map_or(chain.len(), |at| at + 1);
+    let length = chain.iter().position(own).map_or(chain.len(), |at| at + 1);
     chain[..length].to_vec()
 }

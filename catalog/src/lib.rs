@@ -16,7 +16,7 @@
 //! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
 //! * [`table`] and [`warehouse`]: reading and creating tables. [`stage`]: what is being uploaded.
 //! * [`batch`]: what several tables get by one decision, written ahead.
-//! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables.
+//! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables; [`level`]: W3.
 //! * [`upstream`]: the same tables through `iceberg`'s own `Catalog` trait.
 //!
 //! Invariants kept here: W1 and K2 by `resolve`, K1 by the ancestry look-up, K3 by
@@ -35,6 +35,7 @@ pub mod evolve;
 pub mod expire;
 pub mod intent;
 pub mod keys;
+pub mod level;
 pub mod lineage;
 pub mod manifest_merge;
 mod metadata;

@@ -35,21 +35,28 @@ pub(crate) fn amended(
     now_ms: i64,
     change: impl FnOnce(TableMetadataBuilder) -> iceberg::Result<TableMetadataBuilder>,
 ) -> iceberg::Result<TableMetadata> {
-    // The builder takes the time from a clock of its own and compares it with the snapshot log. So the log goes through it
-    // without times, with the number of each entry in their place, and both are set afterwards.
+    // The builder takes the time from a clock of its own and compares it with both logs and with the version before. So these go
+    // through it without times, with the number of each entry in their place, and all are set afterwards.
+    let (history, files) = (base.metadata().history(), base.metadata().metadata_log());
     let mut untimed = serde_json::to_value(&**base.metadata())?;
-    for (number, entry) in entries(&mut untimed, LOGS[0]).enumerate() {
-        entry["timestamp-ms"] = number.into();
+    for log in LOGS {
+        for (number, entry) in entries(&mut untimed, log).enumerate() {
+            entry["timestamp-ms"] = number.into();
+        }
     }
+    untimed["last-updated-ms"] = history.len().max(files.len()).into();
     let untimed: TableMetadata = serde_json::from_value(untimed)?;
     let built = change(untimed.into_builder(Some(base.metadata_location().to_owned())))?.build()?.metadata;
     let time = built.snapshots().map(|s| s.timestamp_ms()).fold(next_ms(base.metadata(), now_ms), i64::max);
     let mut next = serde_json::to_value(&built)?;
+    let number = |entry: &Value| entry["timestamp-ms"].as_u64().and_then(|n| usize::try_from(n).ok());
+    // What has been added has no number of before: by the change, its time is this version's; to the files, `base` itself.
     for entry in entries(&mut next, LOGS[0]) {
-        let number = entry["timestamp-ms"].as_u64().and_then(|n| usize::try_from(n).ok());
-        // What the change has added has no number, and its time is this version's.
-        let before = number.and_then(|n| base.metadata().history().get(n)).map(|entry| entry.timestamp_ms);
-        entry["timestamp-ms"] = before.unwrap_or(time).into();
+        entry["timestamp-ms"] = number(entry).and_then(|n| history.get(n)).map_or(time, |e| e.timestamp_ms).into();
+    }
+    let base_ms = base.metadata().last_updated_ms();
+    for entry in entries(&mut next, LOGS[1]) {
+        entry["timestamp-ms"] = number(entry).and_then(|n| files.get(n)).map_or(base_ms, |e| e.timestamp_ms).into();
     }
     next["last-updated-ms"] = time.into();
     Ok(serde_json::from_value(next)?)
@@ -120,9 +127,29 @@ struct Ref {
 /// # Errors
 /// [`ErrorKind::Corrupt`] when it is gone or unreadable; errors of the store.
 pub(crate) async fn read(store: &Store, uri: &str) -> Result<(TableMetadata, BTreeMap<String, i64>)> {
-    let damaged = || {
-        Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
-    };
+    let text = text(store, uri).await?;
+    let metadata = parse(&text).map_err(|e| damaged(uri).because(e))?;
+    let refs: Refs = serde_json::from_slice(&text).map_err(|e| damaged(uri).because(e))?;
+    let mut refs: BTreeMap<String, i64> = refs.refs.into_iter().map(|(name, r)| (name, r.snapshot_id)).collect();
+    if let Some(id) = metadata.current_snapshot_id() {
+        refs.insert(MAIN_BRANCH.to_owned(), id);
+    }
+    Ok((metadata, refs))
+}
+
+/// Returns what makes readers that are stricter than [`read`] refuse a metadata file, if anything does.
+///
+/// # Errors
+/// Those of [`read`].
+pub(crate) async fn refusal(store: &Store, uri: &str) -> Result<Option<String>> {
+    Ok(serde_json::from_slice::<TableMetadata>(&text(store, uri).await?).err().map(|refused| refused.to_string()))
+}
+
+fn damaged(uri: &str) -> Error {
+    Error::corrupt(format!("metadata file `{uri}` is unreadable: restore it, or point the catalog at an older one"))
+}
+
+async fn text(store: &Store, uri: &str) -> Result<Vec<u8>> {
     let bytes = store.read(uri).await.map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::corrupt(format!(
             "metadata file `{uri}` is gone: restore it (a warehouse that was moved works only where it was), or point \
@@ -131,17 +158,10 @@ pub(crate) async fn read(store: &Store, uri: &str) -> Result<(TableMetadata, BTr
         .because(e),
         _ => e,
     })?;
-    let text = match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => unzip(&bytes).map_err(|e| damaged().because(e))?,
-        false => bytes.to_vec(),
-    };
-    let metadata = parse(&text).map_err(|e| damaged().because(e))?;
-    let refs: Refs = serde_json::from_slice(&text).map_err(|e| damaged().because(e))?;
-    let mut refs: BTreeMap<String, i64> = refs.refs.into_iter().map(|(name, r)| (name, r.snapshot_id)).collect();
-    if let Some(id) = metadata.current_snapshot_id() {
-        refs.insert(MAIN_BRANCH.to_owned(), id);
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => unzip(&bytes).map_err(|e| damaged(uri).because(e)),
+        false => Ok(bytes.to_vec()),
     }
-    Ok((metadata, refs))
 }
 
 /// Iceberg allows gzip for metadata files (`write.metadata.compression-codec`).

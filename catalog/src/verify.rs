@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::checkpoint::{self, Progress};
 use crate::keys;
 use crate::lineage::{Standing, summary};
+use crate::metadata;
 use crate::table::{LiveFile, LoadedTable, has_live_files};
 
 /// Checkpoint objects read at the same time.
@@ -228,6 +229,10 @@ fn expected_rows(table: &str, progress: &Progress) -> Option<u64> {
 async fn forward_only(table: &LoadedTable, progress: &BTreeMap<i64, Result<Progress, String>>) -> Result<Check> {
     let mut broken = Vec::new();
     let mut note = None;
+    if let Some(refusal) = metadata::refusal(table.store(), table.metadata_location()).await? {
+        let at = table.metadata_location();
+        broken.push(format!("other engines refuse `{at}`, until the next commit of icefold: {refusal}"));
+    }
     match table.standing().await {
         Ok(Standing::Fresh) => {}
         Ok(Standing::At(stated)) => {

@@ -544,6 +544,26 @@ async fn amendments_obey_the_clock_of_snapshots() {
 }
 
 #[tokio::test]
+async fn amendments_do_not_ask_the_clock_of_this_machine() {
+    let world = world(|_| {});
+    // Ten years ahead of it: whatever was dated by it instead would be out of order.
+    world.clock.0.fetch_add(10 * 365 * 86_400_000, Ordering::Relaxed);
+    let table = events(&world).await;
+    for owner in ["analytics", "product"] {
+        let from = stands_at(&world).await.expect("stands");
+        let before = commit(&world, &append(&world, &table, from, from + 10).await).await;
+        let properties = [("owner".to_owned(), owner.to_owned())].into();
+        let change = icefold_catalog::SchemaChange { properties, ..Default::default() };
+        world.warehouse.evolve("events", &change).await.expect("amended");
+        let after = world.warehouse.load("events").await.expect("everybody can read it");
+        assert!(after.metadata().last_updated_ms() >= before.metadata().last_updated_ms());
+        let (log, of_before) = (after.metadata().metadata_log(), before.metadata().metadata_log());
+        assert_eq!(log[..of_before.len()], *of_before, "times of earlier files stay");
+        assert_eq!(log[of_before.len()].timestamp_ms, before.metadata().last_updated_ms());
+    }
+}
+
+#[tokio::test]
 async fn times_that_another_engine_let_go_back_are_read_in_order() {
     let world = world(|_| {});
     let table = events(&world).await;

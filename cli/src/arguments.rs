@@ -131,7 +131,18 @@ docs/contract-format.md says how contracts are written, docs/contract-compatibil
     /// Tell everything about one event: where it came from, what was decided about it, and where it lies
     #[command(after_help = "Example:\n  icefold explain --event-id 5b6e7c1e-1f0a-4a59-9a3f-0c6f3d0f7f11")]
     Explain(ExplainArguments),
-    /// Check that nothing was lost or doubled: invariants W1, W2, T1, T2 and K3 on the real tables
+    /// Look at what one table has and others do not have yet, and level them
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  icefold batch list
+  icefold batch recover
+After a crash between two tables `icefold ingest` rolls forward by itself what it finds. `batch recover` is for what cannot be:
+an object of a batch or one of its files is gone, or a table was made anew."
+    )]
+    Batch(BatchCommand),
+    /// Check that nothing was lost or doubled: invariants W1, W2, W3, T1, T2 and K3 on the real tables
     #[command(after_help = "Ends with exit code 3 when an invariant is broken.")]
     Verify(VerifyArguments),
     /// Measure this machine
@@ -456,6 +467,15 @@ pub(crate) struct RedriveArguments {
     /// Only say what would happen
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Subcommands of `batch`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BatchCommand {
+    /// Tell whether the tables stand together, and which batches are open
+    List,
+    /// Roll forward what can be, and derive what cannot from `raw_events`, as it was decided then
+    Recover,
 }
 
 /// Arguments of `verify`.

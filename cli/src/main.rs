@@ -86,6 +86,7 @@ async fn on_tables(session: &Session, command: &Command) -> Result<Exit> {
         Command::Quarantine(arguments) => commands::quarantine::run(session, arguments.command.as_ref()).await,
         Command::Contract(command) => commands::contract::run(session, command).await,
         Command::Explain(arguments) => commands::explain::run(session, arguments).await,
+        Command::Batch(command) => commands::batch::run(session, command).await,
         Command::Verify(arguments) => commands::verify::run(session, arguments).await,
         Command::Bench(BenchCommand::Commit { commits }) => commands::bench::commit::run(session, *commits).await,
         other => Err(Error::bug(format!("`{other:?}` is no command on tables"))),

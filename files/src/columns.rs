@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -47,7 +48,7 @@ impl ParquetFile {
     pub async fn open(store: &Store, uri: &str, size: u64) -> Result<Self> {
         let mut wanted = FOOTER_GUESS_BYTES.min(size);
         loop {
-            let tail = fetch(store, uri, &[size - wanted..size]).await?.concat();
+            let tail = fetch(store, uri, slice::from_ref(&(size - wanted..size))).await?.concat();
             let mut reader = ParquetMetaDataReader::new();
             match reader.try_parse_sized(&Bytes::from(tail), size).and_then(|()| reader.finish()) {
                 Ok(metadata) => {

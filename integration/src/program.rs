@@ -22,6 +22,15 @@ pub fn icefold(warehouse: &Path) -> Command {
     command
 }
 
+/// Installs other engines if need be, and returns the launcher that runs Python with them (`integration/readers/setup`).
+///
+/// # Panics
+/// When they cannot be installed, with all that was said.
+pub fn engines() -> PathBuf {
+    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("readers/setup");
+    PathBuf::from(succeed(&mut Command::new(setup)).trim())
+}
+
 /// Runs to the end and returns what was said.
 ///
 /// # Panics

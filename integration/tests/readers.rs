@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use icefold_integration::program::{binary, icefold, run, succeed};
+use icefold_integration::program::{binary, engines, icefold, run, succeed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -195,7 +195,7 @@ struct Scene {
 impl Scene {
     /// Generates the events and data about their people; no file is offered yet.
     fn new() -> Self {
-        let scene = Scene { folder: TempDir::new().expect("temporary folder"), python: launcher() };
+        let scene = Scene { folder: TempDir::new().expect("temporary folder"), python: engines() };
         fs::create_dir(scene.path("source")).expect("source folder");
         let (events, files) = (EVENTS.to_string(), FILES.to_string());
         scene.icefold(["generate", &events, "--seed", "7", "--files", &files, "--out", &scene.text("generated")]);
@@ -328,7 +328,7 @@ struct LogScene {
 impl LogScene {
     /// Takes a log; it is not ingested yet.
     fn new(log: &Path) -> Self {
-        LogScene { folder: TempDir::new().expect("temporary folder"), python: launcher(), log: log.into() }
+        LogScene { folder: TempDir::new().expect("temporary folder"), python: engines(), log: log.into() }
     }
 
     /// Makes a log out of order, in which many events are a second more or less than the gap apart: in the real one all
@@ -417,9 +417,4 @@ fn file_name(path: &Path) -> String {
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("readers")
-}
-
-/// Installs the engines if need be and returns the launcher that runs Python with them.
-fn launcher() -> PathBuf {
-    PathBuf::from(succeed(&mut Command::new(scripts().join("setup"))).trim())
 }

@@ -33,7 +33,7 @@ const RECIPES: &[Recipe] = &[
     Recipe { name: "lint", about: "formatting, dependencies and clippy, warnings are errors", run: lint },
     Recipe { name: "sim", about: "simulate the commit protocol; `sim SEEDS [FIRST]` runs more or others", run: sim },
     Recipe { name: "sim-writer", about: "the same of the whole writer, with its state", run: sim_writer },
-    Recipe { name: "crash", about: "kill the real binary at random moments and at named points", run: crash },
+    Recipe { name: "crash", about: "kill the real binary, let clocks, deploys and other engines go wrong", run: crash },
     Recipe {
         name: "fuzz",
         about: "search for input that breaks the decoder; `fuzz SECONDS` for how long",
@@ -112,7 +112,8 @@ fn simulate(tests: &str, seeds_variable: &str, arguments: &[String]) -> Outcome 
 
 fn crash(_: &[String]) -> Outcome {
     binary()?;
-    step("crash tests", test_of("crash"))
+    step("crash tests", test_of("crash"))?;
+    step("accidents", test_of("accidents"))
 }
 
 fn s3(_: &[String]) -> Outcome {

@@ -305,7 +305,8 @@ fn text(report: &Report) -> String {
     if report.waiting > 0 {
         let count = figures::count(report.waiting);
         text.push_str(&format!(
-            "{count} more wait until `events` has come to them: run `icefold ingest`, then this again\n"
+            "{count} more wait until `events` has come to them: run this again later, or `icefold batch recover` where nothing \
+             is being ingested\n"
         ));
     }
     text

@@ -1,7 +1,7 @@
-//! `icefold verify`: invariants W1, W2, T1, T2 and K3 on the real tables, from metadata and from the rows themselves.
+//! `icefold verify`: invariants W1, W2, W3, T1, T2 and K3 on the real tables, from metadata and from the rows themselves.
 
 use icefold_catalog::verify::{self, Check};
-use icefold_catalog::{Progress, Warehouse};
+use icefold_catalog::{Progress, Warehouse, level};
 use icefold_core::tables::TableKind;
 use icefold_core::{Error, ErrorKind, Invariant, Result};
 use icefold_sql::QuerySession;
@@ -40,6 +40,9 @@ pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Ch
     for name in &names {
         checks.extend(verify::verify(&warehouse.load(name).await?).await?);
     }
+    if TableKind::ALL.iter().all(|kind| names.iter().any(|name| name == kind.name())) {
+        checks.extend(level::verify(&warehouse).await?);
+    }
     // Rows can only be read where metadata and files are as they should be.
     if checks.iter().all(Check::holds) {
         checks.extend(row_checks(session, &warehouse, &names).await?);
@@ -72,6 +75,7 @@ async fn row_checks(session: &Session, warehouse: &Warehouse, names: &[String]) 
     }
     if own.len() == TableKind::ALL.len() {
         checks.push(every_row_was_received(&tables).await?);
+        checks.push(no_repeat_was_accepted(&tables).await?);
         let own = Own::load(warehouse).await?;
         // Where others have deleted rows, what is left does not add up, and need not.
         if !own.changed_by_others {
@@ -105,6 +109,15 @@ async fn every_row_was_received(tables: &QuerySession) -> Result<Check> {
         broken.extend((found > 0).then(|| format!("{} {what}", figures::count(found))));
     }
     Ok(check(Invariant::W1, "events", rows, "each received, none both accepted and quarantined", broken))
+}
+
+/// What a shard repeats at the same moment of its stream is a repeat, however short the window of deduplication is.
+async fn no_repeat_was_accepted(tables: &QuerySession) -> Result<Check> {
+    let rows = query::number(tables, "SELECT count(*) FROM events").await?;
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY shard, stream_time, message_id HAVING count(*) > 1)";
+    let repeated = query::number(tables, sql).await?;
+    let broken = (repeated > 0).then(|| format!("{} messages were accepted more than once", figures::count(repeated)));
+    Ok(check(Invariant::W2, "events", rows, "each message of a moment accepted once", broken))
 }
 
 /// Event numbers of a session are 1, 2, 3 and so on: no event that was folded is missing.

@@ -37,11 +37,13 @@ pub fn group_by_key(deletes: &[ScopedDelete]) -> Result<BTreeMap<Vec<i32>, Vec<S
     Ok(groups)
 }
 
+/// Scopes, sorted, each with its newest delete.
+type NewestByScope = Vec<(Scope, i64)>;
+
 /// Deleted keys of one set of key columns.
 #[derive(Debug, Default)]
 pub struct KeyTable {
-    /// Key to (scope, newest delete there), by scope.
-    by_key: HashMap<Box<[u8]>, Vec<(Scope, i64)>, BuildHasherDefault<KeyHasher>>,
+    by_key: HashMap<Box<[u8]>, NewestByScope, BuildHasherDefault<KeyHasher>>,
     /// Newest delete of each scope: what is not older than it need not be looked up.
     newest: HashMap<Scope, i64>,
 }

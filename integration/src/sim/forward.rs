@@ -17,6 +17,7 @@ const MAX_ROUNDS: usize = 8;
 type Loaded = [(LoadedTable, Progress); 2];
 
 /// What came of it.
+#[allow(clippy::large_enum_variant, reason = "one lives at a time, at the start of a life")]
 pub(super) enum Forward {
     /// The tables are level.
     Level(Level),

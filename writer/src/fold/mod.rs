@@ -68,6 +68,8 @@ pub(crate) struct Folds {
     /// Shards that others have gone on from, of which nothing is remembered any more.
     ended: BTreeSet<ShardId>,
     ceilings: Ceilings,
+    /// Whether rows behind the checkpoint are left out when the state is rebuilt: in a recovery a table may have some.
+    only_before: bool,
 }
 
 /// How much the folds remember.
@@ -134,7 +136,13 @@ impl Folds {
             shards: BTreeMap::new(),
             ended: BTreeSet::new(),
             ceilings: Ceilings::new(settings),
+            only_before: false,
         })
+    }
+
+    /// Leaves out rows behind the checkpoint when the state is rebuilt.
+    pub(crate) fn only_before(self, only_before: bool) -> Self {
+        Folds { only_before, ..self }
     }
 
     pub(crate) fn sizes(&self) -> StateSizes {

@@ -59,7 +59,7 @@ pub(crate) async fn rebuild<'a>(
             folds.shards.insert(shard.clone(), state);
         }
     }
-    let targets = Targets::of(&folds.shards, checkpoint);
+    let targets = Targets::of(&folds.shards, checkpoint, folds.only_before);
     let mut states: Vec<&mut ShardFolds> = folds.shards.values_mut().collect();
     let columns = EventColumns::of(events.metadata().current_schema(), targets.depth)?;
     let mut files = Files::of(events, columns.stream_time, columns.shard).await?;
@@ -113,10 +113,15 @@ struct Target {
 }
 
 impl Targets {
-    fn of(shards: &BTreeMap<ShardId, ShardFolds>, checkpoint: &Checkpoint) -> Self {
+    /// With `only_before` the tables may have rows behind the checkpoint, which do not count.
+    fn of(shards: &BTreeMap<ShardId, ShardFolds>, checkpoint: &Checkpoint, only_before: bool) -> Self {
         let mut targets = Targets { by_name: BTreeMap::new(), depth: SHARD_ALONE };
         for (state, (shard, folds)) in shards.iter().enumerate() {
-            targets.by_name.entry(shard.clone()).or_default().push(Target { state, until: None });
+            let until = only_before.then(|| checkpoint.next(shard));
+            if until.is_some() {
+                targets.depth = SOURCE.len();
+            }
+            targets.by_name.entry(shard.clone()).or_default().push(Target { state, until });
             for (ancestor, until) in folds.past() {
                 // Where it has not gone on since, no row of it has to be looked at twice.
                 let until = (checkpoint.next(ancestor) > *until).then(|| until.clone());
@@ -373,7 +378,7 @@ mod tests {
             let at = checkpoint(&[("parent", &[]), ("child", &[("parent", until)])]);
             let child = ShardFolds::new(&Default::default()).expect("valid settings");
             let child = child.at(None, past(&shard("child"), &at));
-            Targets::of(&[(shard("child"), child)].into(), &at).depth
+            Targets::of(&[(shard("child"), child)].into(), &at, false).depth
         };
         assert_eq!((depth(100), depth(99)), (SHARD_ALONE, SOURCE.len()));
     }

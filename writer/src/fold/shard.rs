@@ -51,8 +51,7 @@ impl ShardFolds {
         self.sessions.inherit(&parent.sessions);
         self.identities.inherit(&parent.identities);
         self.stream_time_micros = self.stream_time_micros.max(parent.stream_time_micros);
-        let before = parent.past.iter().map(|(shard, until)| (shard, until));
-        for (shard, until) in before.chain([(&as_parent.shard, &as_parent.until)]) {
+        for (shard, until) in parent.past.iter().chain([(&as_parent.shard, &as_parent.until)]) {
             reaching(&mut self.past, shard, until);
         }
     }

@@ -10,6 +10,7 @@ use icefold_core::Result;
 use icefold_core::tables::TableKind;
 
 use super::encoding::Encoders;
+use super::recover::Recovers;
 use super::resume::{TABLES, index_of};
 use crate::contracts::Active;
 use crate::publish::TableState;
@@ -22,13 +23,26 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
-    /// Returns the epoch that a run begins with: what is in force.
+    /// Returns the epoch that a run begins with: what is in force, or what a recovery says.
     ///
     /// # Errors
     /// Those of [`Warehouse::contracts_at`].
-    pub(super) async fn first(warehouse: &Warehouse, tables: &[TableState; TABLES]) -> Result<Self> {
-        let uri = in_force(&tables[index_of(TableKind::Events)].table);
-        let encoders = tables.each_ref().map(|state| state.encoder.clone());
+    pub(super) async fn first(
+        warehouse: &Warehouse,
+        tables: &[TableState; TABLES],
+        recovers: Option<&Recovers>,
+        compression_level: i32,
+    ) -> Result<Self> {
+        let events = &tables[index_of(TableKind::Events)].table;
+        let mut encoders = tables.each_ref().map(|state| state.encoder.clone());
+        if let Some(recovers) = recovers {
+            let (contracts, encoder) = recovers.decides(warehouse, events, compression_level).await?;
+            if let Some(encoder) = encoder {
+                encoders[index_of(TableKind::Events)] = encoder;
+            }
+            return Ok(Epoch { contracts, encoders });
+        }
+        let uri = in_force(events);
         Ok(Epoch { contracts: compiled(warehouse, uri).await?, encoders })
     }
 

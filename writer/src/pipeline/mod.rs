@@ -32,6 +32,7 @@ mod judge;
 mod order;
 mod parents;
 mod queue;
+mod recover;
 mod resume;
 mod route;
 mod stages;
@@ -68,6 +69,8 @@ use feed::Feeds;
 use floor::Floor;
 use judge::Judge;
 use parents::{Declared, Parents};
+use recover::Recovers;
+pub use recover::{Recovered, Recovery};
 pub(crate) use resume::{TABLES, index_of};
 use workers::Workers;
 
@@ -122,9 +125,13 @@ pub struct Ingest {
     /// Shards that are not level in all tables and cannot be brought there, and why.
     blocked: BTreeMap<ShardId, String>,
     closes: Vec<BatchId>,
+    /// Redrives that cannot be finished as they were decided.
+    unsettled: usize,
     destination: Arc<dyn Destination>,
     sources: Vec<Box<dyn Source>>,
     continues: Declared,
+    /// Set in a recovery.
+    recovers: Option<Recovers>,
     make_decoder: Option<MakeDecoder>,
     contract: String,
     enrichment: Enrichment,
@@ -144,16 +151,22 @@ impl Ingest {
     /// no run brings it; errors of store and catalog.
     pub async fn open(warehouse: &Warehouse, settings: Settings) -> Result<Self> {
         settings.validate()?;
+        let ingest = Self::over(warehouse, settings).await?;
+        let unsettled = ingest.unsettled;
+        if unsettled > 0 {
+            tracing::warn!(unsettled, "redrives are not finished: run `icefold quarantine redrive`");
+        }
+        Ok(ingest)
+    }
+
+    /// Loads the tables and rolls forward.
+    async fn over(warehouse: &Warehouse, settings: Settings) -> Result<Self> {
         for kind in TableKind::ALL {
             warehouse.create_table(&TableDefinition::built_in(kind)?).await?;
             // A table that an older version made gets the columns that have come since.
             warehouse.evolve(kind.name(), &SchemaChange::built_in(kind)).await?;
         }
         let Level { tables, blocked, closes, unsettled } = forward::roll_forward(warehouse).await?;
-        if !unsettled.is_empty() {
-            let count = unsettled.len();
-            tracing::warn!(count, "redrives are not finished: run `icefold quarantine redrive`");
-        }
         let tables = states(tables, settings.compression_level)?;
         Ok(Ingest {
             warehouse: warehouse.clone(),
@@ -161,9 +174,11 @@ impl Ingest {
             tables,
             blocked,
             closes,
+            unsettled: unsettled.len(),
             destination: Arc::new(warehouse.clone()),
             sources: Vec::new(),
             continues: Declared::new(),
+            recovers: None,
             make_decoder: None,
             contract: icefold_core::tables::BUILT_IN_CONTRACT.to_owned(),
             enrichment: Enrichment::default(),
@@ -292,14 +307,16 @@ impl Ingest {
         let elsewhere = awaited.difference(&read).map(stands).collect();
 
         let (done, sealed) = unbounded_channel();
-        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables).await?);
+        let level = self.settings.compression_level;
+        let epoch = Arc::new(Epoch::first(&self.warehouse, &self.tables, self.recovers.as_ref(), level).await?);
+        let targets = self.recovers.as_ref().map_or([true; TABLES], |recovers| recovers.targets);
         let judge = Judge::new(folds, starts, parents, elsewhere);
         let floor = Floor::new(&self.settings, judge, epoch.clone(), self.enrichment, self.progress.clone(), done);
         let floor = Arc::new(floor);
         let ids = self.warehouse.ids();
         let publisher =
             Publisher::new(self.destination, self.tables, self.contract, &self.settings, self.fail_points, ids);
-        let publisher = publisher.crew(self.crew.clone()).closing(self.closes);
+        let publisher = publisher.crew(self.crew.clone()).closing(self.closes).into_tables(targets);
         let workers = Workers::start(&self.crew, self.settings.workers(), &floor, &make_decoder)?;
         let mut feeds = Feeds::start(self.sources, &floor);
         let mut run = Run {
@@ -311,6 +328,7 @@ impl Ingest {
             compression_level: self.settings.compression_level,
             warehouse: self.warehouse,
             epoch,
+            is_recovery: self.recovers.is_some(),
             look_interval: self.settings.commit_interval().max(SHORTEST_LOOK),
         };
         let ended = run.conduct().await;
@@ -325,7 +343,7 @@ impl Ingest {
 
     /// Returns the state of the folds of these shards where the tables stand.
     async fn folds(&self, shards: impl Iterator<Item = &ShardId>) -> Result<Folds> {
-        let mut folds = Folds::new(&self.settings)?;
+        let mut folds = Folds::new(&self.settings)?.only_before(self.recovers.is_some());
         let [events, identities] = [TableKind::Events, TableKind::Identities].map(|kind| &self.tables[index_of(kind)]);
         fold::rebuild(&events.table, &identities.table, &events.checkpoint, shards, &mut folds).await?;
         if let Some(what) = self.forgets {
@@ -378,6 +396,8 @@ struct Run {
     compression_level: i32,
     warehouse: Warehouse,
     epoch: Arc<Epoch>,
+    /// A recovery decides as was decided then, whatever others change meanwhile.
+    is_recovery: bool,
     /// How long others' changes may wait to be taken up when there is nothing to commit.
     look_interval: Duration,
 }
@@ -438,6 +458,9 @@ impl Run {
     /// Takes up what others have changed about the tables meanwhile. What cannot be taken up is tried again at the next commit;
     /// until then the stream goes on as before.
     async fn take_up(&mut self) {
+        if self.is_recovery {
+            return;
+        }
         if let Err(error) = self.learn().await {
             tracing::warn!(error = ?error, "rows that others have put into `events` cannot be taken up yet");
         }

@@ -33,6 +33,12 @@ pub trait Destination: Send + Sync {
     /// Errors of store and catalog; after `OutcomeUnknown` call again to find out.
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome>;
 
+    /// Forgets a batch that can never be committed. Its files stay announced, for a clean-up to find.
+    ///
+    /// # Errors
+    /// Errors of the store; an object that stays does no harm.
+    async fn abandon(&self, id: BatchId) -> Result<()>;
+
     /// Takes back what was said about a batch that all its tables have, by these outcomes.
     ///
     /// # Errors
@@ -56,6 +62,10 @@ impl Destination for Warehouse {
 
     async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome> {
         Warehouse::commit(self, table, intent).await
+    }
+
+    async fn abandon(&self, id: BatchId) -> Result<()> {
+        self.delete_batch(id).await
     }
 
     async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
-use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable};
+use icefold_catalog::{Announcement, CommitOutcome, Fence, Intent, LoadedTable, Role};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Checkpoint, Error, ErrorKind, Ids, Result};
 
@@ -64,8 +64,13 @@ pub(crate) struct Publisher {
     foreign: BTreeSet<i64>,
     /// Batches that `events` lists as open and that every table has.
     closes: Vec<BatchId>,
+    /// The tables that get the batches, by their place: all of them, but in a recovery.
+    targets: Targets,
     ids: Arc<dyn Ids>,
 }
+
+/// Which tables get a batch.
+pub(crate) type Targets = [bool; TABLES];
 
 impl Publisher {
     pub(crate) fn new(
@@ -86,6 +91,7 @@ impl Publisher {
             crew: Crew::default(),
             foreign: BTreeSet::new(),
             closes: Vec::new(),
+            targets: [true; TABLES],
             ids,
         }
     }
@@ -93,6 +99,11 @@ impl Publisher {
     /// Lets the next commit of `events` say that these batches are everywhere.
     pub(crate) fn closing(self, closes: Vec<BatchId>) -> Self {
         Publisher { closes, ..self }
+    }
+
+    /// Brings batches into these tables only.
+    pub(crate) fn into_tables(self, targets: Targets) -> Self {
+        Publisher { targets, ..self }
     }
 
     /// Sets who closes files. Tasks do not sleep before they try again, or a run would not follow from its input.
@@ -146,7 +157,9 @@ impl Publisher {
     /// patience ends. The tables that were committed before the error stay so.
     pub(crate) async fn publish(&mut self, batch: SealedBatch) -> Result<Published> {
         let ids = self.ids.clone();
-        let plan = plan::plan(&self.tables, batch, &self.contract, &self.crew, &|| ids.next().to_string()).await?;
+        let plan =
+            plan::plan(&self.tables, self.targets, batch, &self.contract, &self.crew, &|| ids.next().to_string())
+                .await?;
         let (delta, tables) = (&plan.delta, plan.announced());
         let announce = || self.destination.announce(plan.id, delta, &tables);
         let announcement = self.patience.insist("announce a batch", announce).await?;
@@ -156,10 +169,19 @@ impl Publisher {
         let write = || self.destination.write_batch(plan.id, &plan.content);
         self.patience.insist("write a batch ahead", write).await?;
         self.fail_points.pass(failpoint::AFTER_BATCH);
-        let outcomes = self.commit_all(plan.intents).await?;
+        let outcomes = match self.commit_all(plan.intents).await {
+            // The tables have left the place where it begins, so nothing will ever name it.
+            Err(error) if error.kind() == ErrorKind::Fenced => {
+                if let Err(stays) = self.destination.abandon(plan.id).await {
+                    tracing::debug!(error = ?stays, "the object of an abandoned batch stays");
+                }
+                return Err(error);
+            }
+            other => other?,
+        };
         self.fail_points.pass(failpoint::AFTER_COMMIT);
         let published = self.account(&outcomes);
-        let outcomes: Vec<CommitOutcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        let outcomes: Vec<CommitOutcome> = outcomes.into_values().map(|(_, outcome)| outcome).collect();
         // What stays does no harm, so this neither tries again nor fails.
         if let Err(error) = self.destination.finish(plan.id, &announcement, &outcomes).await {
             tracing::debug!(error = ?error, "a batch object or an announcement stays");
@@ -178,18 +200,23 @@ impl Publisher {
     }
 
     /// Commits the batch to `raw_events`, then to all other tables at the same time.
-    async fn commit_all(&mut self, mut intents: Vec<Intent>) -> Result<Vec<(Intent, CommitOutcome)>> {
-        if let Some(part) = intents[index_of(TableKind::Events)].batch.as_mut() {
-            part.closes = self.closes.clone();
+    async fn commit_all(&mut self, intents: Vec<(usize, Intent)>) -> Result<BTreeMap<usize, (Intent, CommitOutcome)>> {
+        let (mut leading, mut following) = (Vec::new(), Vec::new());
+        for (table, mut intent) in intents {
+            if let Some(part) = intent.batch.as_mut().filter(|_| table == index_of(TableKind::Events)) {
+                part.closes = self.closes.clone();
+            }
+            let leads = intent.batch.as_ref().is_some_and(|part| part.role == Role::Leads);
+            if leads { leading.push((table, intent)) } else { following.push((table, intent)) }
         }
-        let mut intents = intents.into_iter().enumerate();
-        let Some((leader, first)) = intents.next() else { return Ok(Vec::new()) };
-        let led = self.commit(leader, first).await?;
-        self.fail_points.pass(failpoint::BETWEEN_TABLES);
+        let mut done = BTreeMap::new();
+        for (table, intent) in leading {
+            done.insert(table, self.commit(table, intent).await?);
+            self.fail_points.pass(failpoint::BETWEEN_TABLES);
+        }
         let this = &*self;
         let commit = |(table, intent)| async move { (table, this.commit(table, intent).await) };
-        let mut following: FuturesUnordered<_> = intents.map(commit).collect();
-        let mut done = BTreeMap::from([(leader, led)]);
+        let mut following: FuturesUnordered<_> = following.into_iter().map(commit).collect();
         // Also after a failure the others are waited for: what is under way is not dropped.
         let mut failed = None;
         while let Some((table, outcome)) = following.next().await {
@@ -205,7 +232,7 @@ impl Publisher {
         self.closes.clear();
         match failed {
             Some(error) => Err(error),
-            None => Ok(done.into_values().collect()),
+            None => Ok(done),
         }
     }
 
@@ -223,9 +250,10 @@ impl Publisher {
     }
 
     /// Takes note of what is in the tables now.
-    fn account(&mut self, outcomes: &[(Intent, CommitOutcome)]) -> Published {
+    fn account(&mut self, outcomes: &BTreeMap<usize, (Intent, CommitOutcome)>) -> Published {
         let mut published = Published::default();
-        for (state, (intent, outcome)) in self.tables.iter_mut().zip(outcomes) {
+        for (table, (intent, outcome)) in outcomes {
+            let state = &mut self.tables[*table];
             let (table, snapshot_id) = match outcome {
                 CommitOutcome::Committed { table, snapshot_id } => (table, Some(*snapshot_id)),
                 CommitOutcome::AlreadyCommitted { table, snapshot_id } => (table, *snapshot_id),

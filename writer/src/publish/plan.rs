@@ -8,7 +8,7 @@ use icefold_catalog::{AnnouncedTable, Batch, BatchPart, Intent, Role, keys};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Delta, Error, Result};
 
-use super::TableState;
+use super::{TableState, Targets};
 use crate::encode::{EncodedFile, EncodedRowGroup, partition};
 use crate::pipeline::{BatchSummary, Crew, SealedBatch, TABLES, index_of};
 
@@ -22,8 +22,8 @@ pub(super) struct Plan {
     /// The batch object.
     pub(super) content: Vec<u8>,
     pub(super) delta: Delta,
-    /// In the order of `TableKind::ALL`, which is that of their commits.
-    pub(super) intents: Vec<Intent>,
+    /// With the place of their table in `TableKind::ALL`, which is the order of their commits.
+    pub(super) intents: Vec<(usize, Intent)>,
     pub(super) uploads: Vec<Upload>,
 }
 
@@ -37,8 +37,8 @@ pub(super) struct Upload {
 impl Plan {
     pub(super) fn announced(&self) -> Vec<AnnouncedTable> {
         let files = |intent: &Intent| intent.add.iter().map(|new| new.file.file_path().to_owned()).collect();
-        let with_files = self.intents.iter().filter(|intent| !intent.add.is_empty());
-        with_files.map(|intent| AnnouncedTable { table_uuid: intent.table_uuid, files: files(intent) }).collect()
+        let with_files = self.intents.iter().filter(|(_, intent)| !intent.add.is_empty());
+        with_files.map(|(_, intent)| AnnouncedTable { table_uuid: intent.table_uuid, files: files(intent) }).collect()
     }
 }
 
@@ -50,15 +50,16 @@ impl Plan {
 /// [`TableEncoder::assemble`](crate::encode::TableEncoder::assemble).
 pub(super) async fn plan(
     tables: &[TableState; TABLES],
+    targets: Targets,
     mut batch: SealedBatch,
     contract: &str,
     crew: &Crew,
     new_name: &(dyn Fn() -> String + Send + Sync),
 ) -> Result<Plan> {
-    let delta = delta(tables, &batch.summary)?;
+    let delta = delta(tables, targets, &batch.summary)?;
     let facts = Arc::new(facts(&batch, contract));
     let mut planned = Vec::new();
-    for (table, state) in tables.iter().enumerate() {
+    for (table, state) in tables.iter().enumerate().filter(|(table, _)| targets[*table]) {
         let files = take_files(&mut batch.files, table);
         let files = files.into_iter().map(|(day, groups)| (new_name(), day, groups)).collect();
         // The batch may have been encoded before the table got its newest columns.
@@ -67,29 +68,30 @@ pub(super) async fn plan(
         planned.push(crew.compute(move || {
             let (mut intent, uploads) = plan_table(&state, delta, files)?;
             (intent.counts, intent.summary) = (counts, (*facts).clone());
-            Ok((intent, uploads))
+            Ok((table, intent, uploads))
         }));
     }
     let (mut intents, mut uploads) = (Vec::new(), Vec::new());
-    for (intent, mut files) in futures::future::try_join_all(planned).await? {
-        intents.push(intent);
+    for (table, intent, mut files) in futures::future::try_join_all(planned).await? {
+        intents.push((table, intent));
         uploads.append(&mut files);
     }
-    let stated: Vec<(&str, &Intent)> = TableKind::ALL.iter().map(|kind| kind.name()).zip(&intents).collect();
+    let stated: Vec<(&str, &Intent)> = intents.iter().map(|(table, i)| (TableKind::ALL[*table].name(), i)).collect();
     let (id, content) = Batch::of(&stated)?.content()?;
-    let role = |table: usize| if table == 0 { Role::Leads } else { Role::Follows };
-    let intents = intents.into_iter().enumerate();
-    let intents = intents.map(|(table, intent)| intent.of_batch(BatchPart::new(id, role(table)))).collect();
+    let role = |table| if table == index_of(TableKind::RawEvents) { Role::Leads } else { Role::Follows };
+    let of_batch = |(table, intent): (usize, Intent)| (table, intent.of_batch(BatchPart::new(id, role(table))));
+    let intents = intents.into_iter().map(of_batch).collect();
     Ok(Plan { id, content, delta, intents, uploads })
 }
 
 /// From where the tables stand to where the batch ends.
-fn delta(tables: &[TableState; TABLES], summary: &BatchSummary) -> Result<Delta> {
-    let raw = &tables[index_of(TableKind::RawEvents)].checkpoint;
+fn delta(tables: &[TableState; TABLES], targets: Targets, summary: &BatchSummary) -> Result<Delta> {
+    let targeted = || tables.iter().zip(targets).filter(|(_, is_target)| *is_target).map(|(state, _)| state);
+    let Some(first) = targeted().next() else { return Ok(Delta::default()) };
     let mut delta = Delta::default();
     for (shard, end) in &summary.ends {
-        let from = raw.next(shard);
-        if let Some(uneven) = tables.iter().find(|state| state.checkpoint.next(shard) != from) {
+        let from = first.checkpoint.next(shard);
+        if let Some(uneven) = targeted().find(|state| state.checkpoint.next(shard) != from) {
             return Err(Error::bug(format!(
                 "shard `{shard}` is not level in `{}` when it goes on",
                 uneven.kind.name()

@@ -13,6 +13,7 @@
 //! | [`name`] | what a user types, and the shard it names |
 //! | [`files`] | the order of files, restart, growth, the end of a file |
 //! | [`stream`] | standard input |
+//! | [`raw`] | a range of `raw_events`, to derive the other tables from it again |
 //! | `listing` | the files of a folder in name order, in bounded memory |
 //! | `stored` | the bytes of one file as they lie in storage, pinned to one version of it |
 //! | `content` | stored bytes to content |
@@ -30,6 +31,7 @@
 
 pub mod files;
 pub mod name;
+pub mod raw;
 pub mod stream;
 pub mod stream_time;
 pub mod time_pattern;
@@ -61,6 +63,7 @@ use crate::chunk::Chunk;
 
 pub use files::{FileRoot, FileSource};
 pub use name::{OpenSource, SourceName, open_source};
+pub use raw::RawSource;
 pub use settings::{SourceSettings, TimeSettings};
 pub use stream::StreamSource;
 pub use stream_time::StreamTime;

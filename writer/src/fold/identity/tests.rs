@@ -163,8 +163,7 @@ proptest! {
         }
         let mut children = [Identities::default(), Identities::default()];
         children.iter_mut().for_each(|child| child.inherit(&parent));
-        for number in cuts[0]..cuts[1] {
-            let said = &calls[number];
+        for (number, said) in (cuts[0]..).zip(&calls[cuts[0]..cuts[1]]) {
             made.push(fold(&mut children[usize::from(said.device % 2)], number, said));
         }
         let mut merged = Identities::default();

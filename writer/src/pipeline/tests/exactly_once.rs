@@ -169,6 +169,10 @@ impl Destination for Dying {
         Ok(outcome)
     }
 
+    async fn abandon(&self, id: BatchId) -> Result<()> {
+        self.warehouse.abandon(id).await
+    }
+
     async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
         Destination::finish(&self.warehouse, id, announcement, outcomes).await
     }

@@ -107,6 +107,10 @@ impl Destination for Counting {
         self.warehouse.commit(table, intent).await
     }
 
+    async fn abandon(&self, id: BatchId) -> Result<()> {
+        self.warehouse.abandon(id).await
+    }
+
     async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
         Destination::finish(&self.warehouse, id, announcement, outcomes).await
     }

@@ -1,0 +1,74 @@
+//! Checks invariant W3 on real tables: they stand together, or what one of them lacks is an open batch that can be rolled forward.
+
+use icefold_core::tables::TableKind;
+use icefold_core::{ErrorKind, Invariant, Result};
+
+use crate::batch::{self, Open, Standing};
+use crate::checkpoint::Progress;
+use crate::verify::Check;
+use crate::warehouse::Warehouse;
+
+/// What is done about shards that cannot be rolled forward.
+const REMEDY: &str = "run `icefold batch recover`, which derives what is missing from `raw_events`";
+
+/// Checks the tables of the stream against one another; `None` when one of them is not there, or cannot prove where it stands
+/// (which K3 tells).
+///
+/// # Errors
+/// Errors of store and catalog.
+pub async fn verify(warehouse: &Warehouse) -> Result<Option<Check>> {
+    let mut stands: Vec<(&'static str, Progress)> = Vec::new();
+    // `raw_events` last: what it has by then, the others may have, and what the others have, it must have.
+    for kind in TableKind::ALL.into_iter().rev() {
+        let progress = match warehouse.load(kind.name()).await {
+            Ok(table) => table.progress().await,
+            Err(e) => Err(e),
+        };
+        match progress {
+            Ok(progress) => stands.push((kind.name(), progress)),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => return Ok(None),
+            Err(e) => return Err(e),
+        }
+    }
+    let Some(((_, raw), others)) = stands.split_last() else { return Ok(None) };
+    let mut broken = Vec::new();
+    for (name, other) in others {
+        if let Some(shard) = batch::ahead_of_raw(raw, other) {
+            broken.push(format!("shard `{shard}` is further in `{name}` than in `{}`", TableKind::RawEvents.name()));
+        }
+    }
+    let others: Vec<&Progress> = others.iter().map(|(_, progress)| progress).collect();
+    let open = batch::open_batches(raw, &others);
+    for open in &open {
+        if let Some(why) = stuck(warehouse, open, raw, &others).await? {
+            let shards: Vec<&str> = open.shards.iter().map(|shard| shard.as_str()).collect();
+            broken.push(format!("`{}` is not in every table: {why}; {REMEDY}", shards.join("`, `")));
+        }
+    }
+    let note = (!open.is_empty() && broken.is_empty()).then(|| {
+        format!(
+            "{} batches are not in every table yet: who makes them, or the next ingest, rolls them forward",
+            open.len()
+        )
+    });
+    let looked_at = format!("{} shards", raw.checkpoint.iter().count());
+    let table = TableKind::RawEvents.name().to_owned();
+    Ok(Some(Check { invariant: Invariant::W3.name(), table, looked_at, broken, note }))
+}
+
+/// Says why shards that are not level cannot be rolled forward; `None` when they can.
+async fn stuck(warehouse: &Warehouse, open: &Open, raw: &Progress, others: &[&Progress]) -> Result<Option<String>> {
+    let mut why = "nothing names the batch that moved it".to_owned();
+    for id in &open.batches {
+        let Some(batch) = warehouse.read_batch(*id).await? else {
+            why = format!("the object of batch `{id}` is gone");
+            continue;
+        };
+        let mut tables = std::iter::once(raw).chain(others.iter().copied());
+        match tables.any(|progress| batch::standing(progress, &batch.delta) == Standing::Elsewhere) {
+            false => return Ok(None),
+            true => why = format!("a table stands elsewhere than batch `{id}`"),
+        }
+    }
+    Ok(Some(why))
+}
