@@ -3,7 +3,7 @@
 //! It makes a snapshot of ours with the same files, which names the checkpoint, so from there on everything holds as after any
 //! other commit. That the rows fit is taken on trust, so they are not counted any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use icefold_core::{CommitId, Error, ErrorKind, Result};
 
@@ -27,6 +27,18 @@ pub struct Candidate {
     pub snapshot_id: Option<i64>,
     /// Where it is in the stream.
     pub progress: Progress,
+}
+
+impl Candidate {
+    /// What is taken on trust: where the table stands. A commit that nothing names may never have come to be, and its batch lost
+    /// to another: that batch must not be rolled forward into other tables (W3), which then wait to be recovered.
+    fn adopted(&self) -> Progress {
+        let progress = Progress { changed_by_others: true, ..self.progress.clone() };
+        match self.snapshot_id {
+            Some(_) => progress,
+            None => Progress { moved_by: BTreeMap::new(), open: Vec::new(), ..progress },
+        }
+    }
 }
 
 impl Warehouse {
@@ -94,7 +106,7 @@ impl Warehouse {
         let mut intent = Intent::rewrite(base, current, Vec::new(), Vec::new());
         let inputs = [candidate.uri.as_str(), &current.to_string()];
         intent.commit_id = CommitId::for_inputs(base.metadata().uuid(), "adopt", inputs);
-        let progress = Progress { changed_by_others: true, ..candidate.progress.clone() };
+        let progress = candidate.adopted();
         let attempt = Attempt {
             base,
             intent: &intent,

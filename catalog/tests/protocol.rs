@@ -12,7 +12,7 @@ use icefold_catalog::{
     RowFilter, Settings, Settled, TableDefinition, UpstreamCatalog, Warehouse, keys,
 };
 use icefold_core::tables::TableKind;
-use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition, SystemIds};
+use icefold_core::{BatchId, Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition, SystemIds};
 
 #[derive(Debug, Default)]
 struct Hand(AtomicI64);
@@ -446,6 +446,34 @@ async fn checkpoint_objects_are_found_when_nothing_names_them() {
     assert_eq!((candidates[0].snapshot_id, candidates[0].progress.totals.rows_in), (None, 10));
     world.warehouse.adopt(&halted, &candidates[0]).await.expect("adopted");
     assert_eq!(stands_at(&world).await.expect("stands"), 10);
+}
+
+#[tokio::test]
+async fn w3_an_adopted_checkpoint_vouches_for_its_batch_only_where_a_version_named_it() {
+    let world = world(|_| {});
+    let shard = ShardId::new("s");
+    let part = |content: &[u8]| BatchPart::new(BatchId::of(content), Role::Leads);
+    let table = events(&world).await;
+    let first = commit(&world, &append(&world, &table, 0, 10).await.of_batch(part(b"first"))).await;
+    commit(&world, &append(&world, &first, 10, 20).await.of_batch(part(b"second"))).await;
+    roll_back(&world, id(&first)).await;
+    let halted = world.warehouse.load("events").await.expect("load");
+    let candidates = world.warehouse.checkpoint_candidates(&halted).await.expect("candidates");
+    let adopted = world.warehouse.adopt(&halted, &candidates[0]).await.expect("adopted");
+    let progress = adopted.progress().await.expect("progress");
+    assert_eq!(progress.moved_by.get(&shard), Some(&BatchId::of(b"second")), "it was in, so others may need it");
+    drop_properties(&world).await;
+    foreign_overwrite(&world, "all", 10).await;
+    foreign_expiry(&world).await;
+    forget_earlier_files(&world).await;
+    let halted = world.warehouse.load("events").await.expect("load");
+    let candidates = world.warehouse.checkpoint_candidates(&halted).await.expect("candidates");
+    let unnamed = candidates.iter().find(|c| c.progress.checkpoint.next(&shard).position == 20).expect("offered");
+    assert_eq!((unnamed.snapshot_id, unnamed.progress.moved_by.len()), (None, 1));
+    let adopted = world.warehouse.adopt(&halted, unnamed).await.expect("adopted");
+    let progress = adopted.progress().await.expect("progress");
+    assert_eq!(progress.checkpoint.next(&shard).position, 20);
+    assert_eq!(progress.moved_by.get(&shard), None, "its commit may have lost, and another batch have won");
 }
 
 #[tokio::test]

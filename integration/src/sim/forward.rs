@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use icefold_catalog::batch::{self, Open, Standing};
 use icefold_catalog::{Batch, Intent, LoadedTable, Progress};
 use icefold_core::tables::TableKind;
-use icefold_core::{BatchId, Delta, Error, ErrorKind, Result};
+use icefold_core::{BatchId, Delta, Error, ErrorKind, Offset, Result};
 
 use super::mutation::Mutation;
 use super::writer::{Level, Life, TABLES, all_accepted, describe, entry, stage};
@@ -55,8 +55,9 @@ pub(super) async fn roll_forward(life: &Life<'_>) -> Result<Forward> {
         for open in open {
             match bring(life, &open, events).await? {
                 Brought::Yes => brought.extend(open.batches),
-                // Whoever made the batch may have brought it everywhere since the tables were read.
-                Brought::No(_) if looked_at.insert(open.batches) => {}
+                // Whoever made the batch may have brought it everywhere since `events` was read: only where a second look finds
+                // `events` at the same place, it was there when `raw_events` was read.
+                Brought::No(_) if looked_at.insert(seen(&open, events)) => {}
                 Brought::No(why) => return Ok(Forward::Torn(why)),
             }
         }
@@ -77,6 +78,11 @@ async fn load(life: &Life<'_>) -> Result<Loaded> {
     }
     loaded.reverse();
     loaded.try_into().map_err(|_| Error::bug("a table is missing"))
+}
+
+/// What is open, and where `events` stands in it.
+fn seen(open: &Open, events: &Progress) -> (Vec<BatchId>, Vec<Offset>) {
+    (open.batches.clone(), open.shards.iter().map(|shard| events.checkpoint.next(shard)).collect())
 }
 
 /// Whether something was brought forward.

@@ -15,7 +15,7 @@ use iceberg::spec::DataFile;
 use icefold_catalog::batch::{self, Open, Standing, TablePart};
 use icefold_catalog::{Batch, CommitOutcome, Fence, LoadedTable, Progress, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{BatchId, Error, ErrorKind, Result, ShardId};
+use icefold_core::{BatchId, Error, ErrorKind, Offset, Result, ShardId};
 use icefold_files::ParquetFile;
 
 use crate::encode::file::entry_of;
@@ -42,7 +42,7 @@ pub(crate) struct Level {
 /// [`ErrorKind::Corrupt`] when a table stands where no batch brings it; errors of store and catalog.
 pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
     let mut given_up: BTreeMap<Vec<BatchId>, String> = BTreeMap::new();
-    let mut looked_at: BTreeSet<Vec<BatchId>> = BTreeSet::new();
+    let mut looked_at: BTreeSet<(Vec<BatchId>, Vec<Offset>)> = BTreeSet::new();
     let mut brought: BTreeSet<BatchId> = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
         let tables = load(warehouse).await?;
@@ -66,8 +66,9 @@ pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
                     brought.extend(&open.batches);
                     None
                 }
-                // Whoever made the batch may have brought it everywhere since the tables were read.
-                Brought::No(_) if looked_at.insert(open.batches.clone()) => None,
+                // Whoever made the batch may have brought it everywhere since the tables were read, and others the next one. Only
+                // tables that a second look finds at the same places stood there at one time.
+                Brought::No(_) if looked_at.insert((open.batches.clone(), places(open, &tables))) => None,
                 Brought::No(why) => Some(why),
             };
             given_up.extend(given_up_for.map(|why| (open.batches.clone(), why)));
@@ -101,6 +102,12 @@ fn look(tables: &[(LoadedTable, Progress); TABLES]) -> Option<Vec<Open>> {
     let others: Vec<&Progress> = others.iter().map(|(_, progress)| progress).collect();
     let is_ahead = others.iter().any(|other| batch::ahead_of_raw(raw, other).is_some());
     (!is_ahead).then(|| batch::open_batches(raw, &others))
+}
+
+/// Where the tables stand in what is open.
+fn places(open: &Open, tables: &[(LoadedTable, Progress); TABLES]) -> Vec<Offset> {
+    let places = tables.iter().map(|(_, progress)| open.shards.iter().map(|shard| progress.checkpoint.next(shard)));
+    places.flatten().collect()
 }
 
 /// Whether something was brought forward.
