@@ -9,6 +9,7 @@ use super::faults::{Rates, turns};
 use super::lake::Lake;
 use super::mutation::Mutation;
 use super::oracle::{Oracle, Violation};
+use super::strangers::{HABITS, Numbers};
 use super::writer::{self, End, Life, TABLES};
 use super::{recovery, strangers};
 
@@ -184,7 +185,7 @@ impl World {
             let kind = TABLES[rng.random_range(0..TABLES.len())];
             let (_, ids) = self.lake.calm(rng.random::<u64>() ^ u64::from(visit));
             // What fails has done nothing.
-            let _ = strangers::work(&self.lake, kind, &mut rng, &*ids).await;
+            let _ = strangers::work(&self.lake, &Numbers, kind, &HABITS, &mut rng, &*ids).await;
         }
         std::future::pending::<()>().await;
     }

@@ -12,7 +12,7 @@ use icefold_catalog::Batch;
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Invariant, ShardId};
 
-use super::content::{Place, Row, Version, place};
+use super::content::{Place, Row, Version, key, place};
 use super::lives::WINDOWS_SECONDS;
 use super::stream::{Line, Stream};
 use crate::sim::oracle::Violation;
@@ -45,6 +45,8 @@ pub struct Accounts {
     newest: BTreeMap<String, Version>,
     /// Events that were quarantined in some version.
     quarantined: BTreeSet<Place>,
+    /// Rows of each table that somebody has deleted, as of each snapshot.
+    deleted: BTreeMap<(TableKind, i64), BTreeSet<String>>,
 }
 
 impl Accounts {
@@ -58,11 +60,46 @@ impl Accounts {
         for (shard, parents) in stream.continued() {
             past.entry(shard.clone()).or_default().extend(parents);
         }
-        Accounts { lines, past, stated, newest: BTreeMap::new(), quarantined: BTreeSet::new() }
+        Accounts {
+            lines,
+            past,
+            stated,
+            newest: BTreeMap::new(),
+            quarantined: BTreeSet::new(),
+            deleted: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note that another engine has deleted rows by a version's snapshot.
+    pub fn delete(&mut self, kind: TableKind, snapshot_id: Option<i64>, rows: &BTreeSet<String>) {
+        self.take_over_deletes(kind, snapshot_id);
+        if let Some(id) = snapshot_id {
+            self.deleted.entry((kind, id)).or_default().extend(rows.iter().cloned());
+        }
+    }
+
+    /// What is deleted stays deleted in the next snapshot.
+    fn take_over_deletes(&mut self, kind: TableKind, snapshot_id: Option<i64>) {
+        let Some(id) = snapshot_id.filter(|id| !self.deleted.contains_key(&(kind, *id))) else { return };
+        let before = self.newest.get(kind.name()).and_then(|version| version.snapshot_id);
+        let before = before.and_then(|before| self.deleted.get(&(kind, before))).cloned().unwrap_or_default();
+        self.deleted.insert((kind, id), before);
+    }
+
+    /// Returns the rows that were deleted from a version.
+    fn deleted_from(&self, kind: TableKind, version: &Version) -> BTreeSet<String> {
+        let deleted = version.snapshot_id.and_then(|id| self.deleted.get(&(kind, id)));
+        deleted.cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody has deleted rows of any table: folds and accounts between tables need not agree any more.
+    fn has_deletes(&self) -> bool {
+        self.deleted.values().any(|rows| !rows.is_empty())
     }
 
     /// Checks the next version of a table; `at` names it.
     pub fn check(&mut self, kind: TableKind, version: Version, at: &str) -> Vec<Violation> {
+        self.take_over_deletes(kind, version.snapshot_id);
         let mut found = Vec::new();
         let mut tell = |invariant, what: Option<String>| {
             found.extend(what.map(|what| Violation { invariant, what: format!("{at}: {what}") }));
@@ -75,7 +112,7 @@ impl Accounts {
             self.quarantined.extend(version.rows.iter().map(Row::place));
         }
         self.newest.insert(kind.name().to_owned(), version);
-        if let Some(level) = self.level() {
+        if let Some(level) = self.level().filter(|_| !self.has_deletes()) {
             tell(Invariant::W2, level.each_line_in_one_table(self, false));
             tell(Invariant::W2, level.repeats_are_left_out(self));
             tell(Invariant::W1, level.sessions(self));
@@ -88,20 +125,24 @@ impl Accounts {
     pub fn finish(&self) -> Vec<Violation> {
         let of = |what: String| vec![Violation { invariant: Invariant::W1, what: format!("in the end: {what}") }];
         let Some(level) = self.level() else { return of("the tables stand at different places".to_owned()) };
-        if level.raw.rows.len() != self.lines.len() {
-            return of(format!("{} raw rows of {} lines", level.raw.rows.len(), self.lines.len()));
+        let deleted = self.deleted_from(TableKind::RawEvents, level.raw).len();
+        if level.raw.rows.len() + deleted != self.lines.len() {
+            return of(format!("{} raw rows of {} lines, {deleted} deleted", level.raw.rows.len(), self.lines.len()));
+        }
+        if self.has_deletes() {
+            return Vec::new();
         }
         level.each_line_in_one_table(self, true).map_or_else(Vec::new, of)
     }
 
     fn each_place_once(&self, kind: TableKind, version: &Version) -> Option<String> {
-        // One call may show two edges.
-        let key =
-            |row: &Row| (row.place(), (kind == TableKind::Identities).then(|| row.text("known_id").map(str::to_owned)));
-        let mut rows: Vec<_> = version.rows.iter().map(key).collect();
-        rows.sort_unstable();
-        let doubled = rows.windows(2).find(|pair| pair[0] == pair[1])?;
-        Some(format!("{:?} is there twice", doubled[0]))
+        let deleted = self.deleted_from(kind, version);
+        let mut keys: Vec<String> = version.rows.iter().map(key).collect();
+        keys.sort_unstable();
+        let doubled = keys.windows(2).find(|pair| pair[0] == pair[1]);
+        let doubled = doubled.map(|pair| format!("the row of {} is there twice", pair[0]));
+        let back = || keys.iter().find(|key| deleted.contains(*key));
+        doubled.or_else(|| back().map(|key| format!("the row of {key} was deleted and is back")))
     }
 
     /// Raw rows are the lines up to the checkpoint; no other row is of a line that is none, or behind it.
@@ -111,7 +152,9 @@ impl Accounts {
             return Some(format!("the row of {} lies behind the checkpoint", place(ahead)));
         }
         let before = |line: &&Line| line.position < checkpoint.next(&line.shard).position;
-        let lines: Vec<&Line> = self.lines.iter().filter(before).collect();
+        let deleted = self.deleted_from(kind, version);
+        let is_deleted = |line: &&Line| kind == TableKind::RawEvents && deleted.contains(&line.key());
+        let lines: Vec<&Line> = self.lines.iter().filter(before).filter(|line| !is_deleted(line)).collect();
         let rows: Vec<Line> = version.rows.iter().map(Row::line).collect();
         if kind == TableKind::RawEvents {
             let same = rows.len() == lines.len() && rows.iter().zip(&lines).all(|(row, line)| row == *line);
@@ -130,10 +173,12 @@ impl Accounts {
             TableKind::RawEvents => totals.rows_in,
             TableKind::Events => totals.accepted,
             TableKind::Quarantine => totals.quarantined,
-            TableKind::Identities => version.rows.len() as u64,
+            TableKind::Identities => 0,
         };
-        let right = totals.balance() && totals.rows_in == lines && counted == version.rows.len() as u64;
-        (!right).then(|| format!("{} rows, {lines} lines and {totals:?}", version.rows.len()))
+        let rows = (version.rows.len() + self.deleted_from(kind, version).len()) as u64;
+        let counted = if kind == TableKind::Identities { rows } else { counted };
+        let right = totals.balance() && totals.rows_in == lines && counted == rows;
+        (!right).then(|| format!("{rows} rows, {lines} lines and {totals:?}"))
     }
 
     /// The files that a batch brings are those that it stated when it was written ahead.

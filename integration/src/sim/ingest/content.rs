@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::util::display::array_value_to_string;
-use icefold_catalog::{LoadedTable, Progress, TableName, Warehouse};
+use icefold_catalog::{LoadedTable, Progress};
 use icefold_core::{Checkpoint, Error, Offset, Result, ShardId};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -72,6 +72,8 @@ impl Row {
 pub struct Version {
     /// Where it stands.
     pub progress: Progress,
+    /// Its current snapshot.
+    pub snapshot_id: Option<i64>,
     /// Its data files.
     pub files: BTreeSet<String>,
     /// Its rows, in order.
@@ -85,33 +87,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads a version of a table.
-    ///
-    /// # Errors
-    /// When the version cannot be read.
-    pub async fn version(
-        &mut self,
-        warehouse: &Warehouse,
-        name: &TableName,
-        metadata_location: &str,
-    ) -> Result<Version> {
-        self.table(&warehouse.load_at(name, metadata_location).await?).await
-    }
-
     /// Reads a table as loaded.
     ///
     /// # Errors
     /// When the table cannot be read.
     pub async fn table(&mut self, table: &LoadedTable) -> Result<Version> {
         let progress = table.progress().await?;
-        self.at(table, progress).await
-    }
-
-    /// Reads a table as loaded, of which it is said where it stands.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn at(&mut self, table: &LoadedTable, progress: Progress) -> Result<Version> {
         let (mut rows, mut files) = (Vec::new(), BTreeSet::new());
         if let Some(snapshot) = table.snapshot(None)? {
             for live in table.live_files(&snapshot).await? {
@@ -120,7 +101,7 @@ impl Reader {
             }
         }
         rows.sort_unstable();
-        Ok(Version { progress, files, rows })
+        Ok(Version { progress, snapshot_id: table.metadata().current_snapshot_id(), files, rows })
     }
 
     async fn file(&mut self, table: &LoadedTable, path: &str) -> Result<Arc<Vec<Row>>> {
@@ -140,7 +121,11 @@ impl Reader {
     }
 }
 
-fn rows_of(batch: &RecordBatch) -> Result<Vec<Row>, arrow::error::ArrowError> {
+/// Returns the rows of a batch.
+///
+/// # Errors
+/// When it lacks the columns that every table has.
+pub fn rows_of(batch: &RecordBatch) -> Result<Vec<Row>, arrow::error::ArrowError> {
     let column = |name: &str| -> Result<&dyn Array, arrow::error::ArrowError> {
         Ok(batch.column(batch.schema_ref().index_of(name)?))
     };
@@ -188,6 +173,11 @@ pub fn difference(truth: &[Row], checkpoint: &Checkpoint, found: &[Row]) -> Opti
         }
         None => None,
     }
+}
+
+/// Returns what tells a row from all others of its table: one call may show two edges.
+pub fn key(row: &Row) -> String {
+    format!("{} {}", place(row), row.text("known_id").unwrap_or_default())
 }
 
 /// Returns a row's place, to be read.

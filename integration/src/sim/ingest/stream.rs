@@ -48,6 +48,13 @@ pub struct Messages {
     pub unreadable: usize,
 }
 
+impl Line {
+    /// Returns the key of its raw row.
+    pub(super) fn key(&self) -> String {
+        format!("{}@{:05}.0 ", self.shard, self.position)
+    }
+}
+
 /// What a stream is made of beside what devices do.
 #[derive(Debug, Clone, Copy)]
 pub struct Nature {

@@ -1,5 +1,6 @@
 //! One run: writers that die, are fenced and come back, until the stream is in; then the verdict on every version.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::Either;
+use icefold_catalog::lineage::Standing;
 use icefold_catalog::{AnnouncedTable, Announcement, Batch, CommitOutcome, Intent, Warehouse};
 use icefold_core::tables::TableKind;
 use icefold_core::{BatchId, Delta, Error, ErrorKind, Invariant, Result};
@@ -18,6 +20,7 @@ use rand::{Rng, SeedableRng};
 
 use super::accounts::{Accounts, Stated};
 use super::content::{Reader, Row, Truth, difference};
+use super::engine::Parquet;
 use super::lives::{Chance, Deciding};
 use super::redriver::{Redriven, redrive};
 use super::stream::{Nature, Reading, Stream};
@@ -26,6 +29,7 @@ use crate::sim::Mutation;
 use crate::sim::faults::{Rates, turns};
 use crate::sim::lake::Lake;
 use crate::sim::oracle::{Progress, Violation};
+use crate::sim::strangers::{self, Change, HABITS};
 use crate::sim::world::Outcome;
 
 /// Lives that a writer may have before the run counts as stuck.
@@ -54,6 +58,9 @@ struct World {
     changes: bool,
     /// Quarantined events are let in meanwhile.
     redrives: bool,
+    /// How often another engine works on the tables, and what it does.
+    visits: u32,
+    habits: &'static [&'static [Change]],
     writers: u64,
     stated: Stated,
 }
@@ -81,12 +88,18 @@ impl World {
             deciding.decode = DecodeSettings::default();
         }
         let nature = Nature { disordered: rng.random_bool(0.4), padded: changes };
+        let stream = Stream::of(&mut rng, nature);
+        let writers = rng.random_range(1..=2);
+        let visits = if rng.random_bool(0.6) { 0 } else { rng.random_range(1..5) };
         World {
-            stream: Stream::of(&mut rng, nature),
+            stream,
             deciding,
             changes,
             redrives,
-            writers: rng.random_range(1..=2),
+            visits,
+            // Where rows are compared with another run's, or moved by a redrive, they are left alone.
+            habits: if changes && !redrives { &HABITS } else { &[&[Change::Rewrite]] },
+            writers,
             lake: Lake::new(seed, mutation, rates, catalog),
             stated: Stated::default(),
         }
@@ -117,12 +130,16 @@ impl World {
     /// Lets the writers live until the stream is in, and others beside them.
     async fn all_lives(&self) -> Vec<Lives> {
         let writers = (0..self.writers).map(|process| self.writer(process));
-        let beside = futures::future::join(self.applier(self.writers), self.redriver(self.writers + 1));
+        let beside = futures::future::join3(
+            self.applier(self.writers),
+            self.redriver(self.writers + 1),
+            self.stranger(self.writers + 2),
+        );
         let (writing, beside) = (futures::future::join_all(writers), beside);
         futures::pin_mut!(writing, beside);
         let (mut lives, starved) = match futures::future::select(writing, beside).await {
             Either::Left((lives, _)) => (lives, None),
-            Either::Right(((_, starved), _)) => (Vec::new(), Some(starved)),
+            Either::Right(((_, starved, _), _)) => (Vec::new(), Some(starved)),
         };
         lives.extend(starved);
         if self.redrives {
@@ -193,6 +210,8 @@ impl World {
             match end {
                 Some(Ok(())) => return lives,
                 Some(Err(e)) if e.kind() == ErrorKind::Fenced => lives.fenced += 1,
+                // It is for a person to say how this goes on.
+                Some(Err(e)) if e.kind() == ErrorKind::Corrupt && self.lake.acts.any_hides() => return lives,
                 Some(Err(e)) if is_final(&e) => return Lives { stuck: Some(format!("{e:?}")), ..lives },
                 Some(Err(e)) => {
                     last = format!("{e:?}");
@@ -282,6 +301,19 @@ impl World {
         Lives::default()
     }
 
+    /// Another engine comes by a few times.
+    async fn stranger(&self, process: u64) {
+        let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40));
+        for visit in 0..self.visits {
+            turns(rng.random_range(50..800)).await;
+            let kind = TableKind::ALL[rng.random_range(0..TableKind::ALL.len())];
+            let (_, ids) = self.lake.calm(rng.random::<u64>() ^ u64::from(visit));
+            // What fails has done nothing.
+            let _ = strangers::work(&self.lake, &Parquet, kind, self.habits, &mut rng, &*ids).await;
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// When the writers are at the end, all that passes gets in.
     async fn last_redrive(&self) -> Lives {
         let (warehouse, _) = self.lake.calm(self.lake.seed);
@@ -297,26 +329,53 @@ impl World {
         let versions = self.lake.service.versions();
         outcome.versions = versions.len();
         let mut digest = DefaultHasher::new();
+        let mut current = BTreeMap::new();
         for (name, location) in &versions {
             let at = format!("{name} {}", location.rsplit('/').next().unwrap_or_default());
-            let kind = TableKind::ALL.into_iter().find(|kind| kind.name() == name.name);
-            match reader.version(&warehouse, name, location).await {
+            let Some(kind) = TableKind::ALL.into_iter().find(|kind| kind.name() == name.name) else { continue };
+            let act = self.lake.acts.of(location);
+            let read = async {
+                let table = warehouse.load_at(name, location).await?;
+                let (id, standing) = (table.metadata().current_snapshot_id(), table.standing().await?);
+                let version = match standing {
+                    Standing::Halt(halt) => Err(halt),
+                    _ => Ok(reader.table(&table).await?),
+                };
+                Ok::<_, Error>((id, version))
+            };
+            let (snapshot_id, version) = match read.await {
+                Ok(read) => read,
+                Err(e) => {
+                    outcome.violations.push(Violation { invariant: Invariant::T2, what: format!("{at}: {e:?}") });
+                    continue;
+                }
+            };
+            let before = current.insert(kind, snapshot_id);
+            match version {
+                // Another engine may leave a table so, and nothing is committed on top.
+                Err(_) if self.lake.acts.any_hides() && (act.is_some() || before == Some(snapshot_id)) => {}
+                Err(halt) => {
+                    let what = format!("{at}: halts, or was committed though it must: {halt:?}");
+                    outcome.violations.push(Violation { invariant: Invariant::W1, what });
+                }
                 Ok(version) => {
                     let checkpoint = version.progress.checkpoint.clone();
                     (&name.name, format!("{checkpoint:?}")).hash(&mut digest);
+                    if let Some(act) = act {
+                        accounts.delete(kind, snapshot_id, &act.deleted);
+                    }
                     let differs = truth.and_then(|truth| difference(&truth[&name.name], &checkpoint, &version.rows));
                     let differs =
                         differs.map(|what| Violation { invariant: Invariant::W1, what: format!("{at}: {what}") });
                     outcome.violations.extend(differs.into_iter().chain(progress.check(name, checkpoint, &at)));
-                    if let Some(kind) = kind {
-                        outcome.violations.extend(accounts.check(kind, version, &at));
-                    }
+                    outcome.violations.extend(accounts.check(kind, version, &at));
                 }
-                Err(e) => outcome.violations.push(Violation { invariant: Invariant::T2, what: format!("{at}: {e:?}") }),
             }
         }
         outcome.digest = digest.finish();
-        outcome.violations.extend(accounts.finish());
+        if !self.lake.acts.any_hides() {
+            outcome.violations.extend(accounts.finish());
+        }
     }
 }
 
