@@ -27,6 +27,12 @@ pub struct Outcome {
     pub restarts: u32,
     /// Times that a writer was fenced.
     pub fenced: u32,
+    /// Versions that another engine made, and how many of them halt.
+    pub foreign: u32,
+    /// See `foreign`.
+    pub halts: u32,
+    /// Quarantined events that were let in beside running writers.
+    pub redriven: u64,
     /// Of the tables and checkpoints of all versions, in order: two runs that differ have others.
     pub digest: u64,
     /// Broken invariants.

@@ -25,13 +25,15 @@ struct Redriving<'a> {
     window_micros: i64,
     /// Rows are in files that were not there when the files were listed.
     moved: bool,
+    /// Rows that have left the quarantine.
+    left: u64,
 }
 
 /// How a run of the command ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Redriven {
-    /// All that passes was let in.
-    All,
+    /// All that passes was let in: so many rows.
+    All(u64),
     /// The writers were faster each time.
     Starved,
 }
@@ -44,7 +46,7 @@ pub async fn redrive(warehouse: &Warehouse, deciding: &Deciding) -> Result<Redri
     let (settings, decode) = (deciding.settings.clone(), deciding.decode.clone());
     let window_micros = settings.dedup_window_seconds as i64 * 1_000_000;
     let redrive = Redrive::open(warehouse, settings, decode, &Enrichment::default()).await?;
-    Redriving { warehouse, redrive, reader: Reader::default(), window_micros, moved: false }.all_files().await
+    Redriving { warehouse, redrive, reader: Reader::default(), window_micros, moved: false, left: 0 }.all_files().await
 }
 
 impl Redriving<'_> {
@@ -61,7 +63,7 @@ impl Redriving<'_> {
                 }
             }
             if !self.moved {
-                return self.redrive.settled().await.map(|()| Redriven::All);
+                return self.redrive.settled().await.map(|()| Redriven::All(self.left));
             }
         }
     }
@@ -79,6 +81,7 @@ impl Redriving<'_> {
             let checkpoint = events.progress().await?.checkpoint;
             let judged = self.redrive.judge(live.clone(), &Choice::default(), &checkpoint).await?;
             if let Admitted::Yes(rest) = self.once(&judged, &events, &Related::of(&checkpoint)).await? {
+                self.left += judged.passing.len() as u64;
                 return Ok(Some(rest));
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,6 +59,8 @@ struct World {
     changes: bool,
     /// Quarantined events are let in meanwhile.
     redrives: bool,
+    /// How many have been, beside running writers.
+    redriven: AtomicU64,
     /// How often another engine works on the tables, and what it does.
     visits: u32,
     habits: &'static [&'static [Change]],
@@ -96,6 +99,7 @@ impl World {
             deciding,
             changes,
             redrives,
+            redriven: AtomicU64::new(0),
             visits,
             // Where rows are compared with another run's, or moved by a redrive, they are left alone.
             habits: if changes && !redrives { &HABITS } else { &[&[Change::Rewrite]] },
@@ -295,7 +299,8 @@ impl World {
             match end {
                 Some(Ok(Redriven::Starved)) => return Lives::stuck("a redrive never has its turn".to_owned()),
                 Some(Err(e)) if is_final(&e) => return Lives::stuck(format!("a redrive: {e:?}")),
-                Some(Ok(Redriven::All) | Err(_)) | None => {}
+                Some(Ok(Redriven::All(rows))) => _ = self.redriven.fetch_add(rows, Ordering::Relaxed),
+                Some(Err(_)) | None => {}
             }
         }
         Lives::default()
@@ -318,7 +323,7 @@ impl World {
     async fn last_redrive(&self) -> Lives {
         let (warehouse, _) = self.lake.calm(self.lake.seed);
         match redrive(&warehouse, &self.deciding.clone().lax()).await {
-            Ok(Redriven::All) => Lives::default(),
+            Ok(Redriven::All(_)) => Lives::default(),
             other => Lives::stuck(format!("the last redrive: {other:?}")),
         }
     }
@@ -351,9 +356,12 @@ impl World {
                 }
             };
             let before = current.insert(kind, snapshot_id);
+            outcome.foreign += u32::from(act.is_some());
             match version {
                 // Another engine may leave a table so, and nothing is committed on top.
-                Err(_) if self.lake.acts.any_hides() && (act.is_some() || before == Some(snapshot_id)) => {}
+                Err(_) if self.lake.acts.any_hides() && (act.is_some() || before == Some(snapshot_id)) => {
+                    outcome.halts += u32::from(act.is_some());
+                }
                 Err(halt) => {
                     let what = format!("{at}: halts, or was committed though it must: {halt:?}");
                     outcome.violations.push(Violation { invariant: Invariant::W1, what });
@@ -373,6 +381,7 @@ impl World {
             }
         }
         outcome.digest = digest.finish();
+        outcome.redriven = self.redriven.load(Ordering::Relaxed);
         if !self.lake.acts.any_hides() {
             outcome.violations.extend(accounts.finish());
         }
