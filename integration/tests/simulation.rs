@@ -22,6 +22,8 @@ struct Simulation {
     seeds_per_mutation: u64,
     /// Seeds that are run twice.
     repeated: u64,
+    /// Whether what a run may meet was common enough to prove something.
+    is_enough: fn(&Sum, u64) -> bool,
 }
 
 const PROTOCOL: Simulation = Simulation {
@@ -32,16 +34,21 @@ const PROTOCOL: Simulation = Simulation {
     mutations: &Mutation::PROTOCOL,
     seeds_per_mutation: 200,
     repeated: 20,
+    is_enough: |sum, seeds| sum.restarts > seeds && sum.fenced > 0,
 };
 
 const WRITER: Simulation = Simulation {
     run: ingest::run,
     seeds_variable: "ICEFOLD_SIM_INGEST_SEEDS",
-    seeds: 150,
+    seeds: 300,
     regressions: include_str!("../regressions/ingest-seeds.txt"),
     mutations: &Mutation::INGEST,
     seeds_per_mutation: 60,
-    repeated: 5,
+    repeated: 10,
+    is_enough: |sum, seeds| {
+        let others = sum.foreign > seeds / 4 && sum.halts > 0 && sum.redriven > seeds / 10;
+        sum.restarts > seeds && sum.fenced > 0 && others
+    },
 };
 
 impl Simulation {
@@ -68,7 +75,7 @@ impl Simulation {
         let sum = left.expect("left half").join(right.expect("right half"));
         println!("{count} seeds from {from}: {sum:?}, 0 violations");
         assert!(
-            count < 100 || (sum.restarts > count && sum.fenced > 0),
+            count < 100 || (self.is_enough)(&sum, count),
             "faults must be common enough to prove something: {sum:?}"
         );
     }
@@ -109,11 +116,21 @@ struct Sum {
     versions: u64,
     restarts: u64,
     fenced: u64,
+    foreign: u64,
+    halts: u64,
+    redriven: u64,
 }
 
 impl Sum {
     fn add(self, o: Outcome) -> Self {
-        self.join(Sum { versions: o.versions as u64, restarts: o.restarts.into(), fenced: o.fenced.into() })
+        self.join(Sum {
+            versions: o.versions as u64,
+            restarts: o.restarts.into(),
+            fenced: o.fenced.into(),
+            foreign: o.foreign.into(),
+            halts: o.halts.into(),
+            redriven: o.redriven,
+        })
     }
 
     fn join(self, o: Sum) -> Self {
@@ -121,6 +138,9 @@ impl Sum {
             versions: self.versions + o.versions,
             restarts: self.restarts + o.restarts,
             fenced: self.fenced + o.fenced,
+            foreign: self.foreign + o.foreign,
+            halts: self.halts + o.halts,
+            redriven: self.redriven + o.redriven,
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Mutation {
     AdoptUnnamedBatch,
     /// Files are uploaded before anything says which work they belong to.
     Unannounced,
+    /// The time of the stream is the latest that any event claims to have arrived at.
+    HorizonFromClaims,
     /// A writer that is started again has lost a part of its state.
     Forget(Forgets),
 }
@@ -46,12 +48,14 @@ impl Mutation {
         ("unannounced", Mutation::Unannounced),
     ];
     /// Mutations that the simulation of the whole writer notices, with their names.
-    pub const INGEST: [(&'static str, Mutation); 5] = [
+    pub const INGEST: [(&'static str, Mutation); 7] = [
         ("skip-checkpoint-check", Mutation::SkipCheckpointCheck),
         ("blind-pointer-swap", Mutation::BlindPointerSwap),
         ("forget-ids", Mutation::Forget(Forgets::Ids)),
         ("forget-sessions", Mutation::Forget(Forgets::Sessions)),
         ("forget-identities", Mutation::Forget(Forgets::Identities)),
+        ("derive-anew", Mutation::DeriveAnew),
+        ("horizon-from-claims", Mutation::HorizonFromClaims),
     ];
 
     /// Returns the decision procedure under this mutation.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use iceberg::spec::{ManifestListWriter, ManifestWriterBuilder};
+use iceberg::spec::{DataFile, ManifestListWriter, ManifestWriterBuilder};
 use icefold_catalog::lineage::Standing;
 use icefold_catalog::{Candidate, LoadedTable, Pointer, SchemaChange, WantedColumn, Warehouse, keys};
 use icefold_core::tables::{ColumnType, TableKind};
@@ -39,6 +39,11 @@ impl Acts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned(), act);
     }
 
+    /// Whether somebody has hidden history.
+    pub(super) fn any_hides(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().any(|act| act.hides)
+    }
+
     /// Whether a person has said where a table stands.
     pub(super) fn any_adopts(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().any(|act| act.adopts)
@@ -49,9 +54,46 @@ impl Acts {
     }
 }
 
+/// Reads and writes data files as another engine does: of rows as numbers, or of real ones.
+pub(super) trait Engine {
+    /// Writes the rows of a table into new files, without `fewer` of them. Returns the files and the rows that are left out.
+    async fn rewrite(
+        &self,
+        table: &LoadedTable,
+        fewer: usize,
+        rng: &mut SmallRng,
+        ids: &dyn Ids,
+    ) -> Result<(Vec<DataFile>, BTreeSet<String>)>;
+}
+
+/// Rows are lines of text.
+pub(super) struct Numbers;
+
+impl Engine for Numbers {
+    async fn rewrite(
+        &self,
+        table: &LoadedTable,
+        fewer: usize,
+        rng: &mut SmallRng,
+        ids: &dyn Ids,
+    ) -> Result<(Vec<DataFile>, BTreeSet<String>)> {
+        let mut rows = content(table, &live_paths(table).await?).await?;
+        let mut deleted = BTreeSet::new();
+        for _ in 0..fewer.min(rows.len().saturating_sub(1)) {
+            deleted.insert(rows.remove(rng.random_range(0..rows.len())));
+        }
+        if rows.is_empty() {
+            return Ok((Vec::new(), deleted));
+        }
+        let file = describe(table, FOLDER, &rows, ids)?;
+        upload(table, &file, &rows).await?;
+        Ok((vec![file], deleted))
+    }
+}
+
 /// One change by another engine.
 #[derive(Debug, Clone, Copy)]
-enum Change {
+pub(super) enum Change {
     /// All rows are written anew, without a few of them.
     Delete,
     /// All rows are written anew.
@@ -67,7 +109,7 @@ enum Change {
 }
 
 /// What engines do in one go.
-const HABITS: [&[Change]; 8] = [
+pub(super) const HABITS: [&[Change]; 8] = [
     &[Change::Delete],
     &[Change::Rewrite],
     &[Change::Delete, Change::Delete, Change::Expire],
@@ -78,25 +120,47 @@ const HABITS: [&[Change]; 8] = [
     &[Change::Delete, Change::Expire, Change::Forget],
 ];
 
-/// Lets another engine work on a table for a while.
-pub(super) async fn work(lake: &Lake, kind: TableKind, rng: &mut SmallRng, ids: &dyn Ids) -> Result<()> {
-    for change in HABITS[rng.random_range(0..HABITS.len())] {
+/// Lets another engine work on a table for a while, by one of its habits.
+pub(super) async fn work(
+    lake: &Lake,
+    engine: &impl Engine,
+    kind: TableKind,
+    habits: &[&[Change]],
+    rng: &mut SmallRng,
+    ids: &dyn Ids,
+) -> Result<()> {
+    for change in habits[rng.random_range(0..habits.len())] {
         let table = lake.calm(rng.random()).0.load(kind.name()).await?;
         if table.snapshot(None)?.is_some() {
-            apply(lake, &table, *change, rng, ids).await?;
+            apply(lake, engine, &table, *change, rng, ids).await?;
         }
     }
     Ok(())
 }
 
-async fn apply(lake: &Lake, table: &LoadedTable, change: Change, rng: &mut SmallRng, ids: &dyn Ids) -> Result<()> {
+async fn apply(
+    lake: &Lake,
+    engine: &impl Engine,
+    table: &LoadedTable,
+    change: Change,
+    rng: &mut SmallRng,
+    ids: &dyn Ids,
+) -> Result<()> {
     let mut act = Act::default();
     let mut next = json_of(table)?;
     let log = json!({"metadata-file": table.metadata_location(), "timestamp-ms": table.metadata().last_updated_ms()});
     array(&mut next, "metadata-log").push(log);
     match change {
-        Change::Delete => act.deleted = overwrite(table, &mut next, rng.random_range(0..3), rng, ids).await?,
-        Change::Rewrite => act.deleted = overwrite(table, &mut next, 0, rng, ids).await?,
+        Change::Delete => {
+            let fewer = rng.random_range(0..3);
+            let (files, deleted) = engine.rewrite(table, fewer, rng, ids).await?;
+            overwrite(table, &mut next, files, ids).await?;
+            act.deleted = deleted;
+        }
+        Change::Rewrite => {
+            let (files, _) = engine.rewrite(table, 0, rng, ids).await?;
+            overwrite(table, &mut next, files, ids).await?;
+        }
         Change::RollBack => {
             let mut snapshots: Vec<i64> = table.metadata().snapshots().map(|s| s.snapshot_id()).collect();
             snapshots.sort_unstable();
@@ -162,21 +226,10 @@ fn expire(metadata: &mut Value, rng: &mut SmallRng) {
     }
 }
 
-/// Writes all rows but `fewer` of them into one file, which replaces all others. Returns the rows that are left out.
-async fn overwrite(
-    table: &LoadedTable,
-    next: &mut Value,
-    fewer: usize,
-    rng: &mut SmallRng,
-    ids: &dyn Ids,
-) -> Result<BTreeSet<String>> {
+/// Lets `files` replace all others.
+async fn overwrite(table: &LoadedTable, next: &mut Value, files: Vec<DataFile>, ids: &dyn Ids) -> Result<()> {
     let failed = |e| Error::bug("another engine's snapshot").because(e);
     let metadata = table.metadata();
-    let mut rows = content(table, &live_paths(table).await?).await?;
-    let mut deleted = BTreeSet::new();
-    for _ in 0..fewer.min(rows.len().saturating_sub(1)) {
-        deleted.insert(rows.remove(rng.random_range(0..rows.len())));
-    }
     let (id, number) = ((ids.next().as_u128() as i64 & i64::MAX).max(1), metadata.next_sequence_number());
     let io = table.store().file_io();
     let place = |what: &str| format!("{}/metadata/foreign-{id}-{what}.avro", metadata.location());
@@ -185,10 +238,10 @@ async fn overwrite(
     let mut writer =
         ManifestWriterBuilder::new(output, Some(id), metadata.current_schema().clone(), spec).build_v2_data();
     let mut manifests = Vec::new();
-    if !rows.is_empty() {
-        let file = describe(table, FOLDER, &rows, ids)?;
-        upload(table, &file, &rows).await?;
-        writer.add_file(file, number).map_err(failed)?;
+    if !files.is_empty() {
+        for file in files {
+            writer.add_file(file, number).map_err(failed)?;
+        }
         manifests.push(writer.write_manifest_file().await.map_err(failed)?);
     }
     let output = io.new_output(place("list")).map_err(failed)?.writer().await.map_err(failed)?;
@@ -207,7 +260,7 @@ async fn overwrite(
     }));
     next["last-sequence-number"] = number.into();
     make_current(next, id, time);
-    Ok(deleted)
+    Ok(())
 }
 
 /// Changes a table's metadata with the means of icefold: a property, a column, expiry.

@@ -9,6 +9,7 @@ use super::faults::{Rates, turns};
 use super::lake::Lake;
 use super::mutation::Mutation;
 use super::oracle::{Oracle, Violation};
+use super::strangers::{HABITS, Numbers};
 use super::writer::{self, End, Life, TABLES};
 use super::{recovery, strangers};
 
@@ -26,6 +27,12 @@ pub struct Outcome {
     pub restarts: u32,
     /// Times that a writer was fenced.
     pub fenced: u32,
+    /// Versions that another engine made, and how many of them halt.
+    pub foreign: u32,
+    /// See `foreign`.
+    pub halts: u32,
+    /// Quarantined events that were let in beside running writers.
+    pub redriven: u64,
     /// Of the tables and checkpoints of all versions, in order: two runs that differ have others.
     pub digest: u64,
     /// Broken invariants.
@@ -184,7 +191,7 @@ impl World {
             let kind = TABLES[rng.random_range(0..TABLES.len())];
             let (_, ids) = self.lake.calm(rng.random::<u64>() ^ u64::from(visit));
             // What fails has done nothing.
-            let _ = strangers::work(&self.lake, kind, &mut rng, &*ids).await;
+            let _ = strangers::work(&self.lake, &Numbers, kind, &HABITS, &mut rng, &*ids).await;
         }
         std::future::pending::<()>().await;
     }

@@ -39,14 +39,18 @@ pub(crate) struct Level {
 /// Brings every open batch of the tables into those that lack it.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] when a table stands where no batch brings it; errors of store and catalog.
+/// [`ErrorKind::Corrupt`] when a table stands where no batch brings it; [`ErrorKind::Transient`] when others move the tables each
+/// time; errors of store and catalog.
 pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
     let mut given_up: BTreeMap<Vec<BatchId>, String> = BTreeMap::new();
     let mut looked_at: BTreeSet<(Vec<BatchId>, Vec<Offset>)> = BTreeSet::new();
     let mut brought: BTreeSet<BatchId> = BTreeSet::new();
+    let mut is_ahead = false;
     for _ in 0..MAX_ROUNDS {
         let tables = load(warehouse).await?;
-        let Some(found) = look(&tables) else { continue };
+        let found = look(&tables);
+        is_ahead = found.is_none();
+        let Some(found) = found else { continue };
         let left: Vec<&Open> = found.iter().filter(|open| !given_up.contains_key(&open.batches)).collect();
         if left.is_empty() {
             let blocked = found.iter().flat_map(|open| {
@@ -74,12 +78,16 @@ pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
             given_up.extend(given_up_for.map(|why| (open.batches.clone(), why)));
         }
     }
+    if !is_ahead {
+        let message = "another run moves the tables faster than they can be read: run again";
+        return Err(Error::new(ErrorKind::Transient, message));
+    }
     let ahead = TableKind::RawEvents.name();
     Err(Error::new(
         ErrorKind::Corrupt,
         format!(
-            "a table stands ahead of `{ahead}`, or the tables change faster than they can be read: if `{ahead}` was made anew or \
-             rolled back, restore it (see `icefold checkpoint`), or move all four tables away and ingest again; else run again"
+            "a table stands ahead of `{ahead}`: if `{ahead}` was made anew or rolled back, restore it (see `icefold checkpoint`), \
+             or move all four tables away and ingest again"
         ),
     ))
 }

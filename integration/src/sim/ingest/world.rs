@@ -1,24 +1,36 @@
 //! One run: writers that die, are fenced and come back, until the stream is in; then the verdict on every version.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use icefold_catalog::Warehouse;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::Either;
+use icefold_catalog::lineage::Standing;
+use icefold_catalog::{AnnouncedTable, Announcement, Batch, CommitOutcome, Intent, Warehouse};
 use icefold_core::tables::TableKind;
-use icefold_core::{Error, ErrorKind, Invariant, Result};
+use icefold_core::{BatchId, Delta, Error, ErrorKind, Invariant, Result};
 use icefold_writer::decode::{DecodeSettings, Decoder, InputFormat};
-use icefold_writer::fold::session::SessionSettings;
+use icefold_writer::publish::Destination;
 use icefold_writer::{Crew, Forgets, Ingest, Settings};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::accounts::{Accounts, Stated};
 use super::content::{Reader, Row, Truth, difference};
-use super::stream::{Lines, Stream};
+use super::engine::Parquet;
+use super::lives::{Chance, Deciding};
+use super::redriver::{Redriven, redrive};
+use super::stream::{Nature, Reading, Stream};
+use super::{anew, lives};
 use crate::sim::Mutation;
 use crate::sim::faults::{Rates, turns};
 use crate::sim::lake::Lake;
 use crate::sim::oracle::{Progress, Violation};
+use crate::sim::strangers::{self, Change, HABITS};
 use crate::sim::world::Outcome;
 
 /// Lives that a writer may have before the run counts as stuck.
@@ -28,7 +40,7 @@ const MAX_RUN: Duration = Duration::from_secs(120);
 /// Longest rest of a worker, in turns of the scheduler.
 const LONGEST_REST: u32 = 12;
 /// Most lines of a chunk.
-const MAX_LINES: usize = 6;
+const MAX_LINES: u32 = 6;
 
 /// Runs one seed, with the protocol as it is or broken on purpose.
 #[expect(clippy::disallowed_methods, reason = "a run that hangs is to be told, not waited for")]
@@ -42,9 +54,18 @@ pub fn run(seed: u64, mutation: Option<Mutation>) -> Outcome {
 struct World {
     lake: Lake,
     stream: Stream,
-    settings: Settings,
+    deciding: Deciding,
+    /// What decides is another thing in each life, and so are the contracts in force.
+    changes: bool,
+    /// Quarantined events are let in meanwhile.
+    redrives: bool,
+    /// How many have been, beside running writers.
+    redriven: AtomicU64,
+    /// How often another engine works on the tables, and what it does.
+    visits: u32,
+    habits: &'static [&'static [Change]],
     writers: u64,
-    forgets: Option<Forgets>,
+    stated: Stated,
 }
 
 impl World {
@@ -63,17 +84,33 @@ impl World {
         catalog.commit.manifest_merge_factor = rng.random_range(2..5);
         catalog.commit.initial_backoff_ms = 0;
         catalog.commit.max_attempts = rng.random_range(2..12);
-        let settings = settings(&mut rng);
-        World {
-            stream: Stream::of(&mut rng),
-            settings,
-            writers: rng.random_range(1..=2),
-            lake: Lake::new(seed, mutation, rates, catalog),
-            forgets: match mutation {
-                Some(Mutation::Forget(forgets)) => Some(forgets),
-                _ => None,
-            },
+        let changes = rng.random_bool(0.5);
+        let redrives = changes && rng.random_bool(0.6);
+        let mut deciding = Deciding::draw(&mut rng);
+        if !changes {
+            deciding.decode = DecodeSettings::default();
         }
+        let nature = Nature { disordered: rng.random_bool(0.4), padded: changes };
+        let stream = Stream::of(&mut rng, nature);
+        let writers = rng.random_range(1..=2);
+        let visits = if rng.random_bool(0.6) { 0 } else { rng.random_range(1..5) };
+        World {
+            stream,
+            deciding,
+            changes,
+            redrives,
+            redriven: AtomicU64::new(0),
+            visits,
+            // Where rows are compared with another run's, or moved by a redrive, they are left alone.
+            habits: if changes && !redrives { &HABITS } else { &[&[Change::Rewrite]] },
+            writers,
+            lake: Lake::new(seed, mutation, rates, catalog),
+            stated: Stated::default(),
+        }
+    }
+
+    fn is(&self, mutation: Mutation) -> bool {
+        self.lake.mutation == Some(mutation)
     }
 
     async fn run(self) -> Outcome {
@@ -81,9 +118,8 @@ impl World {
             Ok(truth) => truth,
             Err(e) => return stuck(format!("the undisturbed run: {e:?}")),
         };
-        let lives = futures::future::join_all((0..self.writers).map(|process| self.writer(process))).await;
         let mut outcome = Outcome::default();
-        for (process, lives) in lives.into_iter().enumerate() {
+        for (process, lives) in self.all_lives().await.into_iter().enumerate() {
             outcome.restarts += lives.restarts;
             outcome.fenced += lives.fenced;
             if let Some(what) = lives.stuck {
@@ -91,24 +127,50 @@ impl World {
                 outcome.violations.push(Violation { invariant: Invariant::W1, what });
             }
         }
-        self.judge(&truth, &mut outcome).await;
+        self.judge(truth.as_ref(), &mut outcome).await;
         outcome
     }
 
-    /// The tables of a run in one go, without faults, in large batches.
-    async fn undisturbed(&self) -> Result<Truth> {
+    /// Lets the writers live until the stream is in, and others beside them.
+    async fn all_lives(&self) -> Vec<Lives> {
+        let writers = (0..self.writers).map(|process| self.writer(process));
+        let beside = futures::future::join3(
+            self.applier(self.writers),
+            self.redriver(self.writers + 1),
+            self.stranger(self.writers + 2),
+        );
+        let (writing, beside) = (futures::future::join_all(writers), beside);
+        futures::pin_mut!(writing, beside);
+        let (mut lives, starved) = match futures::future::select(writing, beside).await {
+            Either::Left((lives, _)) => (lives, None),
+            Either::Right(((_, starved, _), _)) => (Vec::new(), Some(starved)),
+        };
+        lives.extend(starved);
+        if self.redrives {
+            lives.push(self.last_redrive().await);
+        }
+        lives
+    }
+
+    /// The tables of a run in one go, without faults, in large batches; `None` where what becomes of events is decided anew in
+    /// each life.
+    async fn undisturbed(&self) -> Result<Option<Truth>> {
+        if self.changes {
+            return Ok(None);
+        }
         let lake = Lake::new(self.lake.seed, None, Rates::default(), icefold_catalog::Settings::default());
         let warehouse = lake.truth();
-        let settings = Settings { cores: 1, commit_bytes: 1 << 30, ..self.settings.clone() };
-        let all_lines: Lines = Arc::new(|| usize::MAX);
-        self.ingest(&warehouse, settings, Crew::Tasks(Arc::new(|| 0)), &all_lines, None).await?;
+        let mut deciding = self.deciding.clone();
+        deciding.settings = Settings { cores: 1, commit_bytes: 1 << 30, ..deciding.settings };
+        let reading = Reading { lines: Arc::new(|| usize::MAX), believes_claims: false };
+        self.ingest(&warehouse, deciding, Crew::Tasks(Arc::new(|| 0)), &reading, None).await?;
         let (mut truth, mut reader) = (Truth::new(), Reader::default());
         for kind in TableKind::ALL {
             let table = warehouse.load(kind.name()).await?;
-            truth.insert(kind.name().to_owned(), reader.table(&table).await?.1);
+            truth.insert(kind.name().to_owned(), reader.table(&table).await?.rows);
         }
         self.check_truth(&truth)?;
-        Ok(truth)
+        Ok(Some(truth))
     }
 
     /// What both runs might lose is compared with the stream itself: each line is a raw row, and an event or quarantined
@@ -133,21 +195,28 @@ impl World {
         let mut last = String::new();
         for life in 0..MAX_LIVES {
             let (warehouse, faults) = self.lake.process(process, life);
-            let chance = Chance::new(self.lake.seed ^ (process << 40) ^ u64::from(life));
+            let chance = self.chance(process, life);
             let (rest, lines) = (chance.clone(), chance.clone());
             let crew = Crew::Tasks(Arc::new(move || rest.below(LONGEST_REST)));
-            let lines: Lines = Arc::new(move || 1 + lines.below(MAX_LINES as u32) as usize);
+            let reading = Reading {
+                lines: Arc::new(move || 1 + lines.below(MAX_LINES) as usize),
+                believes_claims: self.is(Mutation::HorizonFromClaims),
+            };
+            let forgets = match self.lake.mutation {
+                Some(Mutation::Forget(forgets)) => Some(forgets),
+                _ => None,
+            };
             let end = tokio::select! {
                 biased;
-                end = self.ingest(&warehouse, self.settings.clone(), crew, &lines, self.forgets) => Some(end),
+                end = self.ingest(&warehouse, self.decides(&chance), crew, &reading, forgets) => Some(end),
                 () = faults.death() => None,
             };
             match end {
                 Some(Ok(())) => return lives,
                 Some(Err(e)) if e.kind() == ErrorKind::Fenced => lives.fenced += 1,
-                Some(Err(e)) if matches!(e.kind(), ErrorKind::Bug | ErrorKind::InvalidInput | ErrorKind::Corrupt) => {
-                    return Lives { stuck: Some(format!("{e:?}")), ..lives };
-                }
+                // It is for a person to say how this goes on.
+                Some(Err(e)) if e.kind() == ErrorKind::Corrupt && self.lake.acts.any_hides() => return lives,
+                Some(Err(e)) if is_final(&e) => return Lives { stuck: Some(format!("{e:?}")), ..lives },
                 Some(Err(e)) => {
                     last = format!("{e:?}");
                     lives.restarts += 1;
@@ -159,58 +228,199 @@ impl World {
         Lives { stuck: Some(format!("not finished in {MAX_LIVES} lives; last error: {last}")), ..lives }
     }
 
+    fn chance(&self, process: u64, life: u32) -> Chance {
+        Chance::new(self.lake.seed ^ (process << 40) ^ u64::from(life))
+    }
+
+    /// Returns what a life decides by.
+    fn decides(&self, chance: &Chance) -> Deciding {
+        match self.changes {
+            true => chance.draw(Deciding::draw),
+            false => chance.draw(|rng| self.deciding.clone().at_another_pace(rng)),
+        }
+    }
+
     async fn ingest(
         &self,
         warehouse: &Warehouse,
-        settings: Settings,
+        deciding: Deciding,
         crew: Crew,
-        lines: &Lines,
+        reading: &Reading,
         forgets: Option<Forgets>,
     ) -> Result<()> {
-        let mut ingest = Ingest::open(warehouse, settings).await?;
+        if self.is(Mutation::DeriveAnew) {
+            anew::derive(warehouse, &deciding.decode, &self.stream).await?;
+        }
+        let mut ingest = Ingest::open(warehouse, deciding.settings).await?;
         for (shard, parents) in self.stream.continued() {
             ingest = ingest.continues(shard, &parents);
         }
-        for source in self.stream.open(|shard| ingest.position(shard), lines) {
+        for source in self.stream.open(|shard| ingest.position(shard), |shard| ingest.floor_micros(shard), reading) {
             ingest = ingest.source(source);
         }
-        let decoder = || Decoder::new(DecodeSettings::default(), InputFormat::Segment);
-        Box::pin(ingest.crew(crew).forgets(forgets).decoder(decoder).run()).await.map(drop)
+        let decoder = move || Decoder::new(deciding.decode.clone(), InputFormat::Segment);
+        let witness = Arc::new(Witness { warehouse: warehouse.clone(), stated: self.stated.clone() });
+        Box::pin(ingest.crew(crew).forgets(forgets).destination(witness).decoder(decoder).run()).await.map(drop)
     }
 
-    async fn judge(&self, truth: &Truth, outcome: &mut Outcome) {
+    /// Puts other contracts in force now and then.
+    async fn applier(&self, process: u64) {
+        for life in 0.. {
+            let (warehouse, faults) = self.lake.process(process, life);
+            let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40) ^ u64::from(life));
+            turns(rng.random_range(50..1_000)).await;
+            if !self.changes {
+                std::future::pending::<()>().await;
+            }
+            tokio::select! {
+                biased;
+                // What fails is not in force; whether it is in force, the next look tells.
+                _ = lives::apply_contracts(&warehouse, &mut rng) => {}
+                () = faults.death() => {}
+            }
+        }
+    }
+
+    /// Lets quarantined events in now and then, for as long as the writers run; ends when they leave it no room, or never.
+    async fn redriver(&self, process: u64) -> Lives {
+        for life in 0.. {
+            let (warehouse, faults) = self.lake.process(process, life);
+            let chance = self.chance(process, life);
+            turns(100 + chance.below(600)).await;
+            if !self.redrives {
+                std::future::pending::<()>().await;
+            }
+            let deciding = chance.draw(Deciding::draw).lax();
+            let end = tokio::select! {
+                biased;
+                end = redrive(&warehouse, &deciding) => Some(end),
+                () = faults.death() => None,
+            };
+            match end {
+                Some(Ok(Redriven::Starved)) => return Lives::stuck("a redrive never has its turn".to_owned()),
+                Some(Err(e)) if is_final(&e) => return Lives::stuck(format!("a redrive: {e:?}")),
+                Some(Ok(Redriven::All(rows))) => _ = self.redriven.fetch_add(rows, Ordering::Relaxed),
+                Some(Err(_)) | None => {}
+            }
+        }
+        Lives::default()
+    }
+
+    /// Another engine comes by a few times.
+    async fn stranger(&self, process: u64) {
+        let mut rng = SmallRng::seed_from_u64(self.lake.seed ^ (process << 40));
+        for visit in 0..self.visits {
+            turns(rng.random_range(50..800)).await;
+            let kind = TableKind::ALL[rng.random_range(0..TableKind::ALL.len())];
+            let (_, ids) = self.lake.calm(rng.random::<u64>() ^ u64::from(visit));
+            // What fails has done nothing.
+            let _ = strangers::work(&self.lake, &Parquet, kind, self.habits, &mut rng, &*ids).await;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// When the writers are at the end, all that passes gets in.
+    async fn last_redrive(&self) -> Lives {
+        let (warehouse, _) = self.lake.calm(self.lake.seed);
+        match redrive(&warehouse, &self.deciding.clone().lax()).await {
+            Ok(Redriven::All(_)) => Lives::default(),
+            other => Lives::stuck(format!("the last redrive: {other:?}")),
+        }
+    }
+
+    async fn judge(&self, truth: Option<&Truth>, outcome: &mut Outcome) {
         let (warehouse, mut reader, mut progress) = (self.lake.truth(), Reader::default(), Progress::default());
+        let mut accounts = Accounts::of(&self.stream, self.stated.clone());
         let versions = self.lake.service.versions();
         outcome.versions = versions.len();
         let mut digest = DefaultHasher::new();
+        let mut current = BTreeMap::new();
         for (name, location) in &versions {
             let at = format!("{name} {}", location.rsplit('/').next().unwrap_or_default());
-            match reader.version(&warehouse, name, location).await {
-                Ok((checkpoint, rows)) => {
+            let Some(kind) = TableKind::ALL.into_iter().find(|kind| kind.name() == name.name) else { continue };
+            let act = self.lake.acts.of(location);
+            let read = async {
+                let table = warehouse.load_at(name, location).await?;
+                let (id, standing) = (table.metadata().current_snapshot_id(), table.standing().await?);
+                let version = match standing {
+                    Standing::Halt(halt) => Err(halt),
+                    _ => Ok(reader.table(&table).await?),
+                };
+                Ok::<_, Error>((id, version))
+            };
+            let (snapshot_id, version) = match read.await {
+                Ok(read) => read,
+                Err(e) => {
+                    outcome.violations.push(Violation { invariant: Invariant::T2, what: format!("{at}: {e:?}") });
+                    continue;
+                }
+            };
+            let before = current.insert(kind, snapshot_id);
+            outcome.foreign += u32::from(act.is_some());
+            match version {
+                // Another engine may leave a table so, and nothing is committed on top.
+                Err(_) if self.lake.acts.any_hides() && (act.is_some() || before == Some(snapshot_id)) => {
+                    outcome.halts += u32::from(act.is_some());
+                }
+                Err(halt) => {
+                    let what = format!("{at}: halts, or was committed though it must: {halt:?}");
+                    outcome.violations.push(Violation { invariant: Invariant::W1, what });
+                }
+                Ok(version) => {
+                    let checkpoint = version.progress.checkpoint.clone();
                     (&name.name, format!("{checkpoint:?}")).hash(&mut digest);
-                    let differs = difference(&truth[&name.name], &checkpoint, &rows);
+                    if let Some(act) = act {
+                        accounts.delete(kind, snapshot_id, &act.deleted);
+                    }
+                    let differs = truth.and_then(|truth| difference(&truth[&name.name], &checkpoint, &version.rows));
                     let differs =
                         differs.map(|what| Violation { invariant: Invariant::W1, what: format!("{at}: {what}") });
                     outcome.violations.extend(differs.into_iter().chain(progress.check(name, checkpoint, &at)));
+                    outcome.violations.extend(accounts.check(kind, version, &at));
                 }
-                Err(e) => outcome.violations.push(Violation { invariant: Invariant::T2, what: format!("{at}: {e:?}") }),
             }
         }
         outcome.digest = digest.finish();
-        for kind in TableKind::ALL {
-            let end = match warehouse.load(kind.name()).await {
-                Ok(table) => reader.table(&table).await,
-                Err(e) => Err(e),
-            };
-            let what = match end {
-                Ok((_, rows)) if rows == truth[kind.name()] => continue,
-                Ok((_, rows)) => format!("{} rows of {}", rows.len(), truth[kind.name()].len()),
-                Err(e) => format!("{e:?}"),
-            };
-            let what = format!("{} in the end: {what}", kind.name());
-            outcome.violations.push(Violation { invariant: Invariant::W1, what });
+        outcome.redriven = self.redriven.load(Ordering::Relaxed);
+        if !self.lake.acts.any_hides() {
+            outcome.violations.extend(accounts.finish());
         }
     }
+}
+
+/// Hands batches to the warehouse, and takes note of what they state.
+struct Witness {
+    warehouse: Warehouse,
+    stated: Stated,
+}
+
+#[async_trait]
+impl Destination for Witness {
+    async fn announce(&self, id: BatchId, delta: &Delta, tables: &[AnnouncedTable]) -> Result<Announcement> {
+        Destination::announce(&self.warehouse, id, delta, tables).await
+    }
+
+    async fn stage(&self, announcement: &Announcement, uri: &str, parts: Vec<Bytes>) -> Result<()> {
+        Destination::stage(&self.warehouse, announcement, uri, parts).await
+    }
+
+    async fn write_batch(&self, id: BatchId, content: &[u8]) -> Result<()> {
+        self.stated.note(id, Batch::read(id, content)?);
+        Destination::write_batch(&self.warehouse, id, content).await
+    }
+
+    async fn commit(&self, table: &str, intent: &Intent) -> Result<CommitOutcome> {
+        Destination::commit(&self.warehouse, table, intent).await
+    }
+
+    async fn finish(&self, id: BatchId, announcement: &Announcement, outcomes: &[CommitOutcome]) -> Result<()> {
+        Destination::finish(&self.warehouse, id, announcement, outcomes).await
+    }
+}
+
+/// Whether a process that is started again would find the same.
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Bug | ErrorKind::InvalidInput | ErrorKind::Corrupt)
 }
 
 /// What became of one writer.
@@ -221,44 +431,12 @@ struct Lives {
     stuck: Option<String>,
 }
 
+impl Lives {
+    fn stuck(what: String) -> Self {
+        Lives { stuck: Some(what), ..Lives::default() }
+    }
+}
+
 fn stuck(what: String) -> Outcome {
     Outcome { violations: vec![Violation { invariant: Invariant::W1, what }], ..Outcome::default() }
-}
-
-/// Batches from single chunks to the whole stream, windows from shorter to longer than what the stream's devices rest.
-fn settings(rng: &mut SmallRng) -> Settings {
-    let window = [3_600, 7_200, 6 * 3_600][rng.random_range(0..3)];
-    let row_group_bytes = [1, 20_000, 32 << 20][rng.random_range(0..3)];
-    Settings {
-        cores: rng.random_range(1..=3),
-        chunks_in_flight_per_core: rng.random_range(1..=3),
-        commit_bytes: [1, 8_000, 30_000][rng.random_range(0..3)],
-        commit_interval_seconds: 24 * 3_600,
-        row_group_bytes,
-        max_buffer_bytes: row_group_bytes.max(40_000),
-        concurrent_uploads: rng.random_range(1..=4),
-        retry_seconds: 3_600,
-        dedup_window_seconds: window,
-        sessions: SessionSettings {
-            max_length_seconds: [2 * 3_600, 24 * 3_600][rng.random_range(0..2)],
-            open_seconds: [1_800, window / 2, window * 2][rng.random_range(0..3)],
-            split_on_campaign: rng.random_bool(0.3),
-            ..SessionSettings::default()
-        },
-        ..Settings::default()
-    }
-}
-
-/// Chance that several owners draw from.
-#[derive(Clone)]
-struct Chance(Arc<Mutex<SmallRng>>);
-
-impl Chance {
-    fn new(seed: u64) -> Self {
-        Chance(Arc::new(Mutex::new(SmallRng::seed_from_u64(seed))))
-    }
-
-    fn below(&self, bound: u32) -> u32 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..bound)
-    }
 }
