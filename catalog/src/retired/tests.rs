@@ -10,10 +10,10 @@ fn shard(name: &str) -> ShardId {
 fn checkpoint(shards: &[(&str, i64, Option<&str>)]) -> Checkpoint {
     let mut checkpoint = Checkpoint::default();
     for (name, second, parent) in shards {
-        let parent = |parent: &&str| Parent { shard: shard(parent), until: Offset::new("f", 5) };
+        let begun = |parent: &&str| Parent { shard: shard(parent), until: Offset::new("f", 5) };
         let position = ShardPosition {
             stream_time_micros: Some(*second),
-            parents: parent.iter().map(parent).collect(),
+            parents: parent.iter().map(begun).collect(),
             ..ShardPosition::at(Offset::new("f", 9))
         };
         checkpoint.set(shard(name), position);

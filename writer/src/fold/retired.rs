@@ -14,7 +14,6 @@ use icefold_core::tables::TableKind;
 use icefold_core::{Checkpoint, Error, ErrorKind, Result, ShardId};
 
 use super::foreign::{ForeignColumns, ForeignRow};
-use super::rows::Candidate;
 use crate::settings::Settings;
 
 /// From when on ids count, by shard.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::Int32Type;
 use async_trait::async_trait;
 use iceberg::arrow::schema_to_arrow_schema;
@@ -197,7 +197,10 @@ async fn contents(table: &LoadedTable) -> Vec<Content> {
         let read: Result<Vec<RecordBatch>> = file.read(&ids, file.row_groups()).await.expect("columns").collect();
         let read = read.expect("rows");
         let rows = concat_batches(read[0].schema_ref(), &read).expect("one schema");
-        let rows = RecordBatch::try_new(arrow.clone(), rows.columns().to_vec()).expect("the table's columns");
+        // Spellings of a type differ: UTC is `+00:00` to some.
+        let columns = rows.columns().iter().zip(arrow.fields());
+        let columns = columns.map(|(column, field)| cast(column, field.data_type()).expect("the same type"));
+        let rows = RecordBatch::try_new(arrow.clone(), columns.collect()).expect("the table's columns");
         contents.push(Content { live, rows });
     }
     contents
