@@ -400,6 +400,77 @@ async fn what_was_decoded_when_others_deleted_is_committed_first() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_now_is_tried_again_while_the_stream_goes_on() {
+    let warehouse = warehouse();
+    let Piped { run, pipe, mut progress } = piped(&warehouse, "pipe").await;
+    let script = async {
+        pipe.send((10, phone_and_laptop())).expect("the run listens");
+        until(&mut progress, |p| p.commits == 4).await;
+        let table = warehouse.load("events").await.expect("exists");
+        let column = TableKind::Events.index_of("anonymous_id");
+        let intent = position_deletes(&table, column, "phone").await;
+        let file = intent.add[0].file.file_path();
+        let content = table.store().read(file).await.expect("written");
+        table.store().delete(file).await.expect("away");
+        warehouse.commit("events", &intent).await.expect("commits");
+        for batches in 2..4 {
+            pipe.send((11, track(&format!("t{batches}"), "tablet", 11))).expect("the run listens");
+            until(&mut progress, |p| p.commits == batches * 4).await;
+        }
+        assert_eq!(progress.borrow().refolds, 0);
+        table.store().write_new(file, vec![content]).await.expect("back");
+        until(&mut progress, |p| p.refolds > 0).await;
+        pipe.send((20, track("p4", "phone", 10))).expect("the run listens");
+        drop(pipe);
+    };
+    let (report, ()) = tokio::join!(run.run(), script);
+    report.expect("runs");
+    assert_eq!(rows(&warehouse).await["p4"], row(Some("alice"), 1), "only her events were deleted");
+}
+
+#[tokio::test]
+async fn a_rewrite_by_others_makes_nothing_anew() {
+    let warehouse = warehouse();
+    let Piped { run, pipe, mut progress } = piped(&warehouse, "pipe").await;
+    let script = async {
+        pipe.send((10, phone_and_laptop())).expect("the run listens");
+        until(&mut progress, |p| p.commits == 4).await;
+        let table = warehouse.load("events").await.expect("exists");
+        let overwrite = copy_on_write(&table, TableKind::Events.index_of("anonymous_id"), "nobody").await;
+        let read = table.metadata().current_snapshot_id().expect("current");
+        let rewrite = Intent::rewrite(&table, read, overwrite.requires, overwrite.add);
+        warehouse.commit("events", &rewrite).await.expect("commits");
+        for batches in 2..4 {
+            pipe.send((11, track(&format!("t{batches}"), "tablet", 11))).expect("the run listens");
+            until(&mut progress, |p| p.commits == batches * 4).await;
+        }
+        drop(pipe);
+    };
+    let (report, ()) = tokio::join!(run.run(), script);
+    report.expect("runs");
+    assert_eq!(progress.borrow().refolds, 0);
+}
+
+/// A compaction applies deletes and drops them: then the file with the ids is gone, too.
+#[tokio::test]
+async fn ids_of_rows_that_a_rewrite_leaves_out_since_they_are_deleted_are_kept() {
+    let warehouse = warehouse();
+    ingest(&warehouse, "pipe", 10, phone_and_laptop()).await;
+    delete(&warehouse, TableKind::Events, How::Position, "anonymous_id", "phone").await;
+    let table = warehouse.load("events").await.expect("exists");
+    let without = copy_on_write(&table, TableKind::Events.index_of("anonymous_id"), "phone").await;
+    let read = table.metadata().current_snapshot_id().expect("current");
+    let snapshot = table.snapshot(None).expect("current").expect("committed");
+    let files = table.live_files(&snapshot).await.expect("manifests");
+    let all = files.iter().map(|live| live.file.file_path().to_owned()).collect();
+    let rewrite = Intent::rewrite(&table, read, all, without.add);
+    let outcome = warehouse.commit("events", &rewrite).await.expect("commits");
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+    let report = ingest(&warehouse, "pipe", 20, afterwards()).await;
+    assert_eq!((report.counts.duplicate, report.counts.accepted), (2, 2));
+}
+
+#[tokio::test]
 async fn ids_of_rows_whose_files_are_gone_survive_a_crash_before_they_are_named_and_the_commits_of_others() {
     let warehouse = warehouse();
     ingest(&warehouse, "pipe", 10, phone_and_laptop()).await;
