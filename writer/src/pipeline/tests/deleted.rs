@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::Int32Type;
 use async_trait::async_trait;
 use iceberg::arrow::schema_to_arrow_schema;
@@ -197,7 +197,10 @@ async fn contents(table: &LoadedTable) -> Vec<Content> {
         let read: Result<Vec<RecordBatch>> = file.read(&ids, file.row_groups()).await.expect("columns").collect();
         let read = read.expect("rows");
         let rows = concat_batches(read[0].schema_ref(), &read).expect("one schema");
-        let rows = RecordBatch::try_new(arrow.clone(), rows.columns().to_vec()).expect("the table's columns");
+        // Spellings of a type differ: UTC is `+00:00` to some.
+        let columns = rows.columns().iter().zip(arrow.fields());
+        let columns = columns.map(|(column, field)| cast(column, field.data_type()).expect("the same type"));
+        let rows = RecordBatch::try_new(arrow.clone(), columns.collect()).expect("the table's columns");
         contents.push(Content { live, rows });
     }
     contents
@@ -394,6 +397,77 @@ async fn what_was_decoded_when_others_deleted_is_committed_first() {
     let rows = rows(&warehouse).await;
     let numbers: Vec<i32> = (0..200).map(|number| rows[&format!("t{number}")].number).collect();
     assert_eq!(numbers, (1..=200).collect::<Vec<i32>>(), "the session of the tablet went on over it");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_now_is_tried_again_while_the_stream_goes_on() {
+    let warehouse = warehouse();
+    let Piped { run, pipe, mut progress } = piped(&warehouse, "pipe").await;
+    let script = async {
+        pipe.send((10, phone_and_laptop())).expect("the run listens");
+        until(&mut progress, |p| p.commits == 4).await;
+        let table = warehouse.load("events").await.expect("exists");
+        let column = TableKind::Events.index_of("anonymous_id");
+        let intent = position_deletes(&table, column, "phone").await;
+        let file = intent.add[0].file.file_path();
+        let content = table.store().read(file).await.expect("written");
+        table.store().delete(file).await.expect("away");
+        warehouse.commit("events", &intent).await.expect("commits");
+        for batches in 2..4 {
+            pipe.send((11, track(&format!("t{batches}"), "tablet", 11))).expect("the run listens");
+            until(&mut progress, |p| p.commits == batches * 4).await;
+        }
+        assert_eq!(progress.borrow().refolds, 0);
+        table.store().write_new(file, vec![content]).await.expect("back");
+        until(&mut progress, |p| p.refolds > 0).await;
+        pipe.send((20, track("p4", "phone", 10))).expect("the run listens");
+        drop(pipe);
+    };
+    let (report, ()) = tokio::join!(run.run(), script);
+    report.expect("runs");
+    assert_eq!(rows(&warehouse).await["p4"], row(Some("alice"), 1), "only her events were deleted");
+}
+
+#[tokio::test]
+async fn a_rewrite_by_others_makes_nothing_anew() {
+    let warehouse = warehouse();
+    let Piped { run, pipe, mut progress } = piped(&warehouse, "pipe").await;
+    let script = async {
+        pipe.send((10, phone_and_laptop())).expect("the run listens");
+        until(&mut progress, |p| p.commits == 4).await;
+        let table = warehouse.load("events").await.expect("exists");
+        let overwrite = copy_on_write(&table, TableKind::Events.index_of("anonymous_id"), "nobody").await;
+        let read = table.metadata().current_snapshot_id().expect("current");
+        let rewrite = Intent::rewrite(&table, read, overwrite.requires, overwrite.add);
+        warehouse.commit("events", &rewrite).await.expect("commits");
+        for batches in 2..4 {
+            pipe.send((11, track(&format!("t{batches}"), "tablet", 11))).expect("the run listens");
+            until(&mut progress, |p| p.commits == batches * 4).await;
+        }
+        drop(pipe);
+    };
+    let (report, ()) = tokio::join!(run.run(), script);
+    report.expect("runs");
+    assert_eq!(progress.borrow().refolds, 0);
+}
+
+/// A compaction applies deletes and drops them: then the file with the ids is gone, too.
+#[tokio::test]
+async fn ids_of_rows_that_a_rewrite_leaves_out_since_they_are_deleted_are_kept() {
+    let warehouse = warehouse();
+    ingest(&warehouse, "pipe", 10, phone_and_laptop()).await;
+    delete(&warehouse, TableKind::Events, How::Position, "anonymous_id", "phone").await;
+    let table = warehouse.load("events").await.expect("exists");
+    let without = copy_on_write(&table, TableKind::Events.index_of("anonymous_id"), "phone").await;
+    let read = table.metadata().current_snapshot_id().expect("current");
+    let snapshot = table.snapshot(None).expect("current").expect("committed");
+    let files = table.live_files(&snapshot).await.expect("manifests");
+    let all = files.iter().map(|live| live.file.file_path().to_owned()).collect();
+    let rewrite = Intent::rewrite(&table, read, all, without.add);
+    let outcome = warehouse.commit("events", &rewrite).await.expect("commits");
+    assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+    let report = ingest(&warehouse, "pipe", 20, afterwards()).await;
+    assert_eq!((report.counts.duplicate, report.counts.accepted), (2, 2));
 }
 
 #[tokio::test]

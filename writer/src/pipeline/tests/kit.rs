@@ -11,6 +11,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int64Type};
 use async_trait::async_trait;
 use bytes::Bytes;
+use iceberg::spec::DataContentType;
 use icefold_catalog::{LoadedTable, Warehouse};
 use icefold_core::clock::SystemClock;
 use icefold_core::tables::{DECODED_EVENT_COLUMNS, TableKind};
@@ -279,13 +280,14 @@ async fn events(warehouse: &Warehouse) -> Vec<(i64, String)> {
     events
 }
 
-/// Reads columns of every live file of a table, one file after the other, rows in their order.
+/// Reads columns of every live data file of a table, one file after the other, rows in their order. Deletes are not applied.
 pub(super) async fn read(warehouse: &Warehouse, kind: TableKind, columns: &[&str]) -> Vec<RecordBatch> {
     let table = warehouse.load(kind.name()).await.expect("exists");
     let Some(snapshot) = table.snapshot(None).expect("current") else { return Vec::new() };
     let field_ids: Vec<i32> = columns.iter().map(|name| kind.index_of(name) as i32 + 1).collect();
     let mut batches = Vec::new();
-    for live in table.live_files(&snapshot).await.expect("manifests") {
+    let live = table.live_files(&snapshot).await.expect("manifests");
+    for live in live.into_iter().filter(|live| live.file.content_type() == DataContentType::Data) {
         let (path, size) = (live.file.file_path(), live.file.file_size_in_bytes());
         let file = ParquetFile::open(table.store(), path, size).await.expect("a Parquet file");
         let row_groups = file.row_groups_reaching(-1, 0);
