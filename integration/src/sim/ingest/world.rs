@@ -46,7 +46,7 @@ const MAX_LINES: u32 = 6;
 #[expect(clippy::disallowed_methods, reason = "a run that hangs is to be told, not waited for")]
 pub fn run(seed: u64, mutation: Option<Mutation>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let run = async { tokio::time::timeout(MAX_RUN, World::new(seed, mutation).run()).await };
+    let run = async { tokio::time::timeout(MAX_RUN, Box::pin(World::new(seed, mutation).run())).await };
     let outcome = runtime.expect("a current-thread runtime needs nothing that could fail").block_on(run);
     outcome.unwrap_or_else(|_| stuck(format!("it hangs: no end in {} s", MAX_RUN.as_secs())))
 }
@@ -119,7 +119,7 @@ impl World {
             Err(e) => return stuck(format!("the undisturbed run: {e:?}")),
         };
         let mut outcome = Outcome::default();
-        for (process, lives) in self.all_lives().await.into_iter().enumerate() {
+        for (process, lives) in Box::pin(self.all_lives()).await.into_iter().enumerate() {
             outcome.restarts += lives.restarts;
             outcome.fenced += lives.fenced;
             if let Some(what) = lives.stuck {
@@ -147,7 +147,7 @@ impl World {
         };
         lives.extend(starved);
         if self.redrives {
-            lives.push(self.last_redrive().await);
+            lives.push(Box::pin(self.last_redrive()).await);
         }
         lives
     }
@@ -286,14 +286,14 @@ impl World {
         for life in 0.. {
             let (warehouse, faults) = self.lake.process(process, life);
             let chance = self.chance(process, life);
-            turns(100 + chance.below(600)).await;
+            turns(20 + chance.below(250)).await;
             if !self.redrives {
                 std::future::pending::<()>().await;
             }
             let deciding = chance.draw(Deciding::draw).lax();
             let end = tokio::select! {
                 biased;
-                end = redrive(&warehouse, &deciding) => Some(end),
+                end = Box::pin(redrive(&warehouse, &deciding)) => Some(end),
                 () = faults.death() => None,
             };
             match end {
@@ -322,7 +322,7 @@ impl World {
     /// When the writers are at the end, all that passes gets in.
     async fn last_redrive(&self) -> Lives {
         let (warehouse, _) = self.lake.calm(self.lake.seed);
-        match redrive(&warehouse, &self.deciding.clone().lax()).await {
+        match Box::pin(redrive(&warehouse, &self.deciding.clone().lax())).await {
             Ok(Redriven::All(_)) => Lives::default(),
             other => Lives::stuck(format!("the last redrive: {other:?}")),
         }
