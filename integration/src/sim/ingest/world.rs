@@ -286,7 +286,7 @@ impl World {
         for life in 0.. {
             let (warehouse, faults) = self.lake.process(process, life);
             let chance = self.chance(process, life);
-            turns(20 + chance.below(250)).await;
+            turns(100 + chance.below(600)).await;
             if !self.redrives {
                 std::future::pending::<()>().await;
             }
