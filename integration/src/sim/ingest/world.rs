@@ -293,7 +293,7 @@ impl World {
             let deciding = chance.draw(Deciding::draw).lax();
             let end = tokio::select! {
                 biased;
-                end = redrive(&warehouse, &deciding) => Some(end),
+                end = Box::pin(redrive(&warehouse, &deciding)) => Some(end),
                 () = faults.death() => None,
             };
             match end {
