@@ -58,7 +58,7 @@ use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
 use crate::fold::{self, Folds, Forgets, Stand, retired};
 use crate::metrics::{IngestProgress, IngestReport};
-use crate::publish::forward::{self, Level};
+use crate::publish::forward::{self, Blocked, Level};
 use crate::publish::{Destination, Published, Publisher, TableState};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -123,7 +123,7 @@ pub struct Ingest {
     settings: Settings,
     tables: [TableState; TABLES],
     /// Shards that are not level in all tables and cannot be brought there, and why.
-    blocked: BTreeMap<ShardId, String>,
+    blocked: BTreeMap<ShardId, Blocked>,
     closes: Vec<BatchId>,
     /// Redrives that cannot be finished as they were decided.
     unsettled: usize,

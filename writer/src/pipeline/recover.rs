@@ -19,7 +19,7 @@ use crate::decode::{ACCESS_LOG_CONTRACT, DecodeSettings, Decoder, InputFormat};
 use crate::encode::TableEncoder;
 use crate::enrich::Enrichment;
 use crate::failpoint::FailPoints;
-use crate::publish::forward::{self, Level};
+use crate::publish::forward::{self, Blocked, Level};
 use crate::publish::{CONTRACT, Targets};
 use crate::settings::Settings;
 use crate::source::RawSource;
@@ -184,7 +184,7 @@ fn of_snapshot(raw: &LoadedTable, id: BatchId) -> Option<BTreeMap<String, String
 
 /// Finds the next step: of a shard that is not level, the tables that are furthest behind, up to where the next one stands.
 fn step(level: &Level) -> Option<Step> {
-    let shard = level.blocked.keys().next()?;
+    let (shard, _) = level.blocked.iter().find(|(_, why)| matches!(why, Blocked::Stuck(_)))?;
     let start = || ShardPosition::at(Offset::start());
     let positions: [ShardPosition; TABLES] =
         level.tables.each_ref().map(|(_, progress)| progress.checkpoint.get(shard).cloned().unwrap_or_else(start));

@@ -29,35 +29,41 @@ const MAX_ROUNDS: usize = 8;
 pub(crate) struct Level {
     pub(crate) tables: [(LoadedTable, Progress); TABLES],
     /// Shards that are not level in all tables, and why.
-    pub(crate) blocked: BTreeMap<ShardId, String>,
+    pub(crate) blocked: BTreeMap<ShardId, Blocked>,
     /// Redrives that `events` lists as open and that every table has.
     pub(crate) closes: Vec<BatchId>,
     /// Redrives whose events are in `events` and, since its files have changed, also in `quarantine`.
     pub(crate) unsettled: Vec<(BatchId, Batch)>,
 }
 
-/// Brings every open batch of the tables into those that lack it.
+/// Why a shard is not level in all tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// Another run moves it, faster than it can be looked at.
+    Moving,
+    /// Its batch cannot be brought into every table.
+    Stuck(String),
+}
+
+/// Brings every open batch of the tables into those that lack it. Beside a fleet there always are some, which their makers bring
+/// everywhere themselves: those are no reason not to begin with other shards.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] when a table stands where no batch brings it; [`ErrorKind::Transient`] when others move the tables each
-/// time; errors of store and catalog.
+/// [`ErrorKind::Corrupt`] when a table stands where no batch brings it; errors of store and catalog.
 pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
     let mut given_up: BTreeMap<Vec<BatchId>, String> = BTreeMap::new();
     let mut looked_at: BTreeSet<(Vec<BatchId>, Vec<Offset>)> = BTreeSet::new();
     let mut brought: BTreeSet<BatchId> = BTreeSet::new();
-    let mut is_ahead = false;
-    for _ in 0..MAX_ROUNDS {
+    for round in 1..=MAX_ROUNDS {
         let tables = load(warehouse).await?;
-        let found = look(&tables);
-        is_ahead = found.is_none();
-        let Some(found) = found else { continue };
+        let Some(found) = look(&tables) else { continue };
         let left: Vec<&Open> = found.iter().filter(|open| !given_up.contains_key(&open.batches)).collect();
-        if left.is_empty() {
+        if left.is_empty() || round == MAX_ROUNDS {
             let blocked = found.iter().flat_map(|open| {
-                let why = given_up.get(&open.batches).cloned().unwrap_or_default();
+                let why = given_up.get(&open.batches).cloned().map_or(Blocked::Moving, Blocked::Stuck);
                 open.shards.iter().map(move |shard| (shard.clone(), why.clone()))
             });
-            let blocked: BTreeMap<ShardId, String> = blocked.collect();
+            let blocked: BTreeMap<ShardId, Blocked> = blocked.collect();
             for id in brought.iter().filter(|_| blocked.is_empty()) {
                 tidy(warehouse, *id).await;
             }
@@ -77,10 +83,6 @@ pub(crate) async fn roll_forward(warehouse: &Warehouse) -> Result<Level> {
             };
             given_up.extend(given_up_for.map(|why| (open.batches.clone(), why)));
         }
-    }
-    if !is_ahead {
-        let message = "another run moves the tables faster than they can be read: run again";
-        return Err(Error::new(ErrorKind::Transient, message));
     }
     let ahead = TableKind::RawEvents.name();
     Err(Error::new(
@@ -271,11 +273,16 @@ pub(crate) fn torn(table: &str, fence: &Fence) -> Error {
 }
 
 /// What to say of a shard that is not level.
-pub(crate) fn blocked(shard: &ShardId, why: &str) -> Error {
-    Error::corrupt(format!(
-        "shard `{shard}` is in `{}` and not in every other table, and cannot be rolled forward: {why}; run `icefold batch recover`, \
-         which derives what is missing from `{}`",
-        TableKind::RawEvents.name(),
-        TableKind::RawEvents.name()
-    ))
+pub(crate) fn blocked(shard: &ShardId, why: &Blocked) -> Error {
+    let raw = TableKind::RawEvents.name();
+    match why {
+        Blocked::Moving => {
+            let message = format!("another run is moving shard `{shard}`: run again when it has ended");
+            Error::new(ErrorKind::Transient, message)
+        }
+        Blocked::Stuck(why) => Error::corrupt(format!(
+            "shard `{shard}` is in `{raw}` and not in every other table, and cannot be rolled forward: {why}; run `icefold batch \
+             recover`, which derives what is missing from `{raw}`"
+        )),
+    }
 }
