@@ -24,8 +24,9 @@ fn help_says_what_to_do_first() {
       contract     Look at data contracts, compare versions, try them on real events, put them in force
       explain      Tell everything about one event: where it came from, what was decided about it, and
                    where it lies
-      verify       Check that nothing was lost or doubled: invariants W1, W2, T1, T2 and K3 on the real
-                   tables
+      batch        Look at what one table has and others do not have yet, and level them
+      verify       Check that nothing was lost or doubled: invariants W1, W2, W3, T1, T2 and K3 on the
+                   real tables
       bench        Measure this machine
       config       Print the settings in force and where each comes from; secrets are hidden
       completions  Print a completion script for a shell
@@ -92,6 +93,11 @@ fn ingest_help_has_examples() {
 
           --follow
               Read what is added from now on, too, until interrupted
+
+          --continues <SHARD>
+              Go on from this shard, as `icefold checkpoint` prints its name: repeats of its events are
+              found, its sessions and people are known. For sources that are new to the tables; may be
+              given several times
 
           --name <NAME>
               Name of the shard that standard input is; the same name continues, another one starts anew

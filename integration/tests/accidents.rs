@@ -196,13 +196,23 @@ fn assert_forgotten(delete: impl Fn(&Scene, &str, &str, &str)) {
     let first =
         [click("before", "phone", 0), identify("call", "phone", "alice", 1), identify("neighbour", "laptop", "bob", 1)];
     scene.offer("source", "1", 0, &first);
-    let writer = Running::start(scene.follow("source"));
+    let metrics = scene.path("metrics.prom");
+    let mut follow = scene.follow("source");
+    follow.arg("--metrics-file").arg(&metrics);
+    let writer = Running::start(follow);
     scene.wait_for("events", 3);
     scene.wait_for("identities", 2);
     delete(&scene, "identities", "user_id", "alice");
     delete(&scene, "events", "anonymous_id", "phone");
-    scene.offer("source", "2", 60, &[click("after", "phone", 60), click("bobs", "laptop", 60)]);
-    scene.wait_for("events", 3);
+    // A writer hears of deletes at its next commit, or when it looks; what it has decided until then stays.
+    scene.offer("source", "2", 30, &[click("meanwhile", "tablet", 30)]);
+    scene.wait_for("events", 2);
+    wait_until("a refold", || {
+        let told = fs::read_to_string(&metrics).unwrap_or_default();
+        told.lines().any(|line| line.starts_with("icefold_writer_refolds_total ") && !line.ends_with(" 0"))
+    });
+    scene.offer("source", "3", 60, &[click("after", "phone", 60), click("bobs", "laptop", 60)]);
+    scene.wait_for("events", 4);
     writer.stop();
     let person = |id: &str| {
         scene.text(&format!("SELECT coalesce(resolved_user_id, 'nobody') AS who FROM events WHERE message_id = '{id}'"))
@@ -212,11 +222,20 @@ fn assert_forgotten(delete: impl Fn(&Scene, &str, &str, &str)) {
     assert_eq!(scene.number(session), 1, "the deleted visit is not continued");
 
     // A producer's retry of a deleted event brings nothing back.
-    scene.offer("source", "3", 90, &[click("again", "phone", 90), first[0].clone()]);
+    scene.offer("source", "4", 90, &[click("again", "phone", 90), first[0].clone()]);
     succeed(&mut scene.ingest("source"));
     assert_eq!(person("again"), "nobody", "the next run");
-    assert_eq!(scene.rows("events"), 4, "`before` stays deleted");
+    assert_eq!(scene.rows("events"), 5, "`before` stays deleted");
     scene.assert_sound();
+}
+
+/// Waits for what a running writer does by itself.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what} is waited for");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
