@@ -87,7 +87,7 @@ pub(crate) async fn write(base: &LoadedTable, next: &TableMetadata) -> Result<St
 /// Writes a metadata file under a name of its own and returns its URI.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) async fn write_at(store: &Store, location: &MetadataLocation, next: &TableMetadata) -> Result<String> {
     readable(next)?;
     let written = next.write_to(&store.file_io(), location).await;

@@ -10,7 +10,7 @@ use icefold_core::{Error, Result};
 /// Returns rows with more columns behind theirs; what has no value may be null.
 ///
 /// # Errors
-/// [`ErrorKind::Bug`] when the columns are of another length.
+/// `Bug` when the columns are of another length.
 pub(crate) fn extended<N: Into<String> + Clone>(rows: RecordBatch, more: Vec<(N, ArrayRef)>) -> Result<RecordBatch> {
     let schema = rows.schema();
     let added = more.iter().map(|(name, array)| Arc::new(Field::new(name.clone(), array.data_type().clone(), true)));
@@ -23,7 +23,7 @@ pub(crate) fn extended<N: Into<String> + Clone>(rows: RecordBatch, more: Vec<(N,
 /// Joins rows, one piece behind the other. Columns are matched by name; one that a piece does not have is null there.
 ///
 /// # Errors
-/// [`ErrorKind::Bug`] when a column has types that cannot be made one.
+/// `Bug` when a column has types that cannot be made one.
 pub(crate) fn joined(pieces: &[RecordBatch]) -> Result<RecordBatch> {
     let bug = |e| Error::bug("rows of one table have columns of different types").because(e);
     let Some(first) = pieces.first() else { return Err(Error::bug("no rows are to be joined")) };

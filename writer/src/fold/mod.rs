@@ -10,7 +10,7 @@
 //! `stream_time`, which never goes back inside a shard; nothing depends on the time of day, on chance, or on what an event
 //! claims of its own arrival.
 //!
-//! Only accepted events are folded, so that all state is a function of the rows in the tables: [`rebuild()`] reads it back from
+//! Only accepted events are folded, so that all state is a function of the rows in the tables: `rebuild` reads it back from
 //! `events` and `identities`, for the run's shards and their ancestors; `foreign` takes note of what others do to these two
 //! meanwhile. What others deleted is forgotten, but for message ids, which `retired` keeps as hashes.
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Of two racing writers the loser is fenced at `raw_events`, before it touches anything else. A crash after that leaves tables
-//! behind; whoever finds them so rolls the batch forward ([`forward`]) and derives nothing anew. An intent starts where all
+//! behind; whoever finds them so rolls the batch forward (`forward`) and derives nothing anew. An intent starts where all
 //! tables stand, so it commits exactly the rows that they do not have (W1), or is fenced (K2).
 
 mod destination;

@@ -189,7 +189,7 @@ impl Redrive {
         })
     }
 
-    /// Arms a fail point, for crash tests; the one that is passed is [`failpoint::BETWEEN_TABLES`].
+    /// Arms a fail point, for crash tests; the one that is passed is `BETWEEN_TABLES`.
     #[must_use]
     pub fn fail_points(mut self, fail_points: FailPoints) -> Self {
         self.fail_points = fail_points;
