@@ -14,7 +14,7 @@ const REMEDY: &str = "run `icefold batch recover`, which derives what is missing
 /// How often tables that seem not to stand together are looked at: a run that moves them may have been under way.
 const LOOKS: usize = 3;
 
-/// Checks the tables of the stream against one another; `None` when one of them is not there, or cannot prove where it stands
+/// Checks the tables of the stream against one another; `None` when there is none with rows, or one cannot prove where it stands
 /// (which K3 tells).
 ///
 /// # Errors
@@ -38,6 +38,7 @@ pub async fn verify(warehouse: &Warehouse) -> Result<Option<Check>> {
 
 async fn look(warehouse: &Warehouse) -> Result<Option<Check>> {
     let mut stands: Vec<(&'static str, Progress)> = Vec::new();
+    let mut missing: Vec<&'static str> = Vec::new();
     // `raw_events` last: what it has by then, the others may have, and what the others have, it must have.
     for kind in TableKind::ALL.into_iter().rev() {
         let progress = match warehouse.load(kind.name()).await {
@@ -46,9 +47,13 @@ async fn look(warehouse: &Warehouse) -> Result<Option<Check>> {
         };
         match progress {
             Ok(progress) => stands.push((kind.name(), progress)),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => missing.push(kind.name()),
+            Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(None),
             Err(e) => return Err(e),
         }
+    }
+    if !missing.is_empty() {
+        return Ok(lost(&stands, &missing));
     }
     let Some(((_, raw), others)) = stands.split_last() else { return Ok(None) };
     let mut broken = Vec::new();
@@ -74,6 +79,24 @@ async fn look(warehouse: &Warehouse) -> Result<Option<Check>> {
     let looked_at = format!("{} shards", raw.checkpoint.iter().count());
     let table = TableKind::RawEvents.name().to_owned();
     Ok(Some(Check { invariant: Invariant::W3.name(), table, looked_at, broken, note }))
+}
+
+/// What is broken when some tables hold rows and others are `missing`; a run that dies while it makes them leaves none with rows.
+fn lost(stands: &[(&'static str, Progress)], missing: &[&str]) -> Option<Check> {
+    let shards = stands.iter().map(|(_, progress)| progress.checkpoint.iter().count()).max().unwrap_or_default();
+    let broken = |name: &&str| {
+        format!(
+            "`{name}` is not in the catalog, and others hold rows: restore its entry from a backup of the catalog; if it is \
+             gone for good, `icefold ingest` makes it anew and `icefold batch recover` fills it from `raw_events`"
+        )
+    };
+    (shards > 0).then(|| Check {
+        invariant: Invariant::W3.name(),
+        table: TableKind::RawEvents.name().to_owned(),
+        looked_at: format!("{shards} shards"),
+        broken: missing.iter().map(broken).collect(),
+        note: None,
+    })
 }
 
 /// Says why shards that are not level cannot be rolled forward; `None` when they can.

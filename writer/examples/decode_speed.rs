@@ -84,6 +84,7 @@ fn chunk(random: &mut SmallRng, batch: Option<usize>) -> Chunk {
         bytes: bytes.into(),
         stream_time_micros: NOON_MICROS,
         oversized: None,
+        sub_offsets: None,
         from: Offset::start(),
         to: ShardPosition::at(Offset::new("2026-11-22T12.ndjson", end)),
     }

@@ -26,6 +26,8 @@ pub struct Chunk {
     pub stream_time_micros: i64,
     /// Set when the chunk stands for one record that is too long to be held: `bytes` is then its beginning.
     pub oversized: Option<Oversized>,
+    /// Set when the chunk is one array of events of which some were deleted since: the indexes that the others had in it.
+    pub sub_offsets: Option<Arc<[i32]>>,
     /// Position in the shard before the chunk.
     pub from: Offset,
     /// Position in the shard after the chunk, with the source's witness and the time of the stream.

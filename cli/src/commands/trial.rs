@@ -109,6 +109,7 @@ fn chunk(rows: &RecordBatch) -> Result<Chunk> {
         bytes: Bytes::from(bytes),
         stream_time_micros: arrow::compute::max(times).unwrap_or_default(),
         oversized: None,
+        sub_offsets: None,
         from,
         to,
     })

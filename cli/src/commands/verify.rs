@@ -32,6 +32,7 @@ pub(crate) async fn run(session: &Session, arguments: &VerifyArguments) -> Resul
 /// When tables cannot be read, `NotFound` when there are none; what can be read and is wrong is a broken check.
 pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Check>> {
     let warehouse = session.existing_warehouse().await?;
+    let is_whole = names.is_empty() || TableKind::ALL.iter().all(|kind| names.iter().any(|name| name == kind.name()));
     let names = if names.is_empty() { warehouse.tables().await? } else { names.to_vec() };
     if names.is_empty() {
         return Err(no_tables(&warehouse));
@@ -40,7 +41,7 @@ pub(crate) async fn checks(session: &Session, names: &[String]) -> Result<Vec<Ch
     for name in &names {
         checks.extend(verify::verify(&warehouse.load(name).await?).await?);
     }
-    if TableKind::ALL.iter().all(|kind| names.iter().any(|name| name == kind.name())) {
+    if is_whole {
         checks.extend(level::verify(&warehouse).await?);
     }
     // Rows can only be read where metadata and files are as they should be.

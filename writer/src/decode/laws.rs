@@ -236,6 +236,7 @@ fn chunk(bytes: &[u8], start: u64) -> Chunk {
         bytes: bytes.to_vec().into(),
         stream_time_micros: ARRIVAL_MICROS,
         oversized: None,
+        sub_offsets: None,
         from: if start == 0 { Offset::start() } else { Offset::new("segment", start) },
         to: ShardPosition { stream_time_micros: Some(ARRIVAL_MICROS), ..to },
     }

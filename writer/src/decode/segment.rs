@@ -41,6 +41,8 @@ pub(super) struct Input<'a> {
     pub(super) start: i64,
     /// The `stream_time` of all records.
     pub(super) stream_micros: i64,
+    /// Indexes of the events in their array, where these are not 0, 1, 2 and so on.
+    pub(super) sub_offsets: Option<&'a [i32]>,
     pub(super) settings: &'a DecodeSettings,
     /// Contract of what surrounds the body.
     pub(super) envelope: &'static str,
@@ -56,7 +58,9 @@ impl<'a> Input<'a> {
         envelope: &'static str,
         contracts: Option<&'a CompiledContracts>,
     ) -> Self {
-        Input { bytes: &chunk.bytes, start, stream_micros: chunk.stream_time_micros, settings, envelope, contracts }
+        let (bytes, stream_micros, sub_offsets) =
+            (&chunk.bytes, chunk.stream_time_micros, chunk.sub_offsets.as_deref());
+        Input { bytes, start, stream_micros, sub_offsets, settings, envelope, contracts }
     }
 
     fn scanner(&self, at: usize) -> Scanner<'a> {
@@ -195,7 +199,8 @@ impl SegmentReader {
         let broken = batch.duplicate.map(|fault| Violation::of_fault(input.bytes, start, end, fault));
         for (index, element) in elements.iter().enumerate() {
             let (from, to) = (element.start as usize, element.end as usize);
-            let sub_offset = i32::try_from(index).unwrap_or(i32::MAX);
+            let in_order = || i32::try_from(index).unwrap_or(i32::MAX);
+            let sub_offset = input.sub_offsets.and_then(|given| given.get(index).copied()).unwrap_or_else(in_order);
             let place = Place { record_start: start, sub_offset, envelope: Some(envelope), start: from, end: to };
             let (event, read) = match kept.get_mut(index) {
                 Some(kept) => (&mut kept.event, kept.read),

@@ -57,6 +57,7 @@ fn try_decide(folds: &mut Folds, name: &str, second: i64, lines: String) -> Resu
         bytes: lines.into_bytes().into(),
         stream_time_micros,
         oversized: None,
+        sub_offsets: None,
         from: Offset::new("f", 0),
         to,
     };

@@ -109,6 +109,7 @@ impl<'a> Quarantined<'a> {
                 false => self.stream_time.value(row),
             },
             oversized: None,
+            sub_offsets: None,
         }
     }
 

@@ -117,7 +117,17 @@ fn chunk_of(
     let from = std::mem::replace(next, behind.clone());
     let stream_time = Some(stream_time_micros);
     let to = ShardPosition { witness: witness.encode()?, stream_time_micros: stream_time, ..ShardPosition::at(behind) };
-    Ok(Chunk { shard: shard.clone(), segment, start, bytes, stream_time_micros, oversized, from, to })
+    Ok(Chunk {
+        shard: shard.clone(),
+        segment,
+        start,
+        bytes,
+        stream_time_micros,
+        oversized,
+        sub_offsets: None,
+        from,
+        to,
+    })
 }
 
 /// How a source ends: when it is told to stop, and once.

@@ -2,9 +2,10 @@
 //!
 //! Rows of a file lie in the order that compresses best, so files whose ranges overlap are read together and sorted; what the
 //! stream writes overlaps only inside of one batch, which bounds what is held in memory. A record that was an array of events
-//! is put together again from its rows and what surrounded them.
+//! is put together again from its rows and what surrounded them. Rows that others have deleted are not there.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use iceberg::spec::{DataContentType, PrimitiveLiteral};
 use icefold_catalog::{LiveFile, LoadedTable};
 use icefold_core::{Error, Offset, Result, ShardId, ShardPosition};
-use icefold_files::ParquetFile;
+use icefold_files::{Deletes, LiveRows, ParquetFile};
 
 use super::Source;
 use super::settings::KEPT_OF_OVERSIZED_BYTES;
@@ -30,6 +31,8 @@ pub struct RawSource {
     table: LoadedTable,
     shard: ShardId,
     column_ids: Vec<i32>,
+    /// What others have deleted without rewriting the files; `None` when the table is empty.
+    deletes: Option<Deletes>,
     /// Files that may hold the range, those with the first offsets first.
     files: VecDeque<Held>,
     /// Everything that was handed over.
@@ -52,6 +55,7 @@ struct Record {
     stream_time_micros: i64,
     bytes: Vec<u8>,
     oversized: Option<Oversized>,
+    sub_offsets: Option<Arc<[i32]>>,
 }
 
 /// A row of `raw_events`.
@@ -74,14 +78,16 @@ impl RawSource {
             COLUMNS.iter().map(|name| schema.field_by_name(name).map(|field| field.id)).collect();
         let column_ids = ids.ok_or_else(|| Error::invalid("`raw_events` lacks a column that records are made of"))?;
         let mut files: Vec<Held> = Vec::new();
+        let mut deletes = None;
         if let Some(snapshot) = table.snapshot(None)? {
             let live = table.live_files(&snapshot).await?;
+            deletes = Some(Deletes::new(table.store(), table.metadata(), &live)?);
             let data = live.into_iter().filter(|live| live.file.content_type() == DataContentType::Data);
             files.extend(data.filter_map(|live| Held::of(live, &column_ids, shard, &from, &end.next)));
         }
         files.sort_by(|a, b| a.first.cmp(&b.first));
         let (table, shard, files) = (table.clone(), shard.clone(), files.into());
-        Ok(RawSource { table, shard, column_ids, files, next: from, end, ready: VecDeque::new() })
+        Ok(RawSource { table, shard, column_ids, deletes, files, next: from, end, ready: VecDeque::new() })
     }
 
     /// Reads files until the next record is known to be the next.
@@ -107,8 +113,11 @@ impl RawSource {
         let (path, size) = (live.file.file_path(), live.file.file_size_in_bytes());
         let file = ParquetFile::open(self.table.store(), path, size).await?;
         let odd = || Error::corrupt(format!("`{path}` has columns of other types than `raw_events`"));
-        for batch in file.read(&self.column_ids, file.row_groups()).await? {
-            self.take(&batch?, rows).ok_or_else(odd)?;
+        let Some(deletes) = &self.deletes else { return Ok(()) };
+        let deletes = deletes.of(live).await?;
+        let mut live = LiveRows::new(&file, &deletes, &self.column_ids, file.row_groups())?;
+        while let Some(batch) = live.next().await? {
+            self.take(&batch, rows).ok_or_else(odd)?;
         }
         Ok(())
     }
@@ -173,6 +182,7 @@ impl Source for RawSource {
             stream_time_micros: self.end.stream_time_micros.unwrap_or_default(),
             bytes: Vec::new(),
             oversized: None,
+            sub_offsets: None,
         });
         let to = self.behind(record.stream_time_micros).await?;
         let from = std::mem::replace(&mut self.next, to.next.clone());
@@ -183,6 +193,7 @@ impl Source for RawSource {
             bytes: Bytes::from(record.bytes),
             stream_time_micros: record.stream_time_micros,
             oversized: record.oversized,
+            sub_offsets: record.sub_offsets,
             from,
             to,
         }))
@@ -227,12 +238,19 @@ fn record(rows: &[RawRow]) -> Record {
     let around = envelope.and_then(|envelope| Some(envelope.split_at(place_of_events(envelope)?)));
     let (before, behind) = around.unwrap_or_default();
     let events: Vec<&[u8]> = rows.iter().map(|row| row.payload.as_slice()).collect();
-    // Of a record that was too long to be held only the beginning was kept, and not how long it was.
-    let is_cut = envelope.is_none() && first.payload.len() >= KEPT_OF_OVERSIZED_BYTES;
+    let is_cut = envelope.is_none() && was_cut(&first.payload);
     let oversized = is_cut.then(|| Oversized { record_bytes: first.payload.len() as u64 + 1 });
     let line_break: &[u8] = if is_cut { b"" } else { b"\n" };
     let bytes = [before, &events.join(&b','), behind, line_break].concat();
-    Record { at, stream_time_micros, bytes, oversized }
+    let has_gaps = rows.iter().zip(0..).any(|(row, index)| row.sub_offset != index);
+    let sub_offsets = has_gaps.then(|| rows.iter().map(|row| row.sub_offset).collect());
+    Record { at, stream_time_micros, bytes, oversized, sub_offsets }
+}
+
+/// Returns whether this is the beginning of a record that was too long to be held; not how long it was. A whole event of just
+/// this length ends with a bracket, which the cut of JSON or of a log line all but never does.
+fn was_cut(payload: &[u8]) -> bool {
+    payload.len() == KEPT_OF_OVERSIZED_BYTES && !payload.ends_with(b"}") && !payload.ends_with(b"]")
 }
 
 #[cfg(test)]
@@ -250,12 +268,21 @@ mod tests {
         assert_eq!(text(&[row(0, None, "{}")]), "{}\n");
         let batch = |sub, payload| row(sub, Some(r#"{"batch":[],"sentAt":1}"#), payload);
         assert_eq!(text(&[batch(0, "{1}"), batch(1, "{2}")]), "{\"batch\":[{1},{2}],\"sentAt\":1}\n");
+        assert_eq!(record(&[batch(0, "{1}"), batch(1, "{2}")]).sub_offsets, None);
+        // What is left of an array keeps its indexes.
+        let left = record(&[batch(1, "{2}"), batch(3, "{4}")]);
+        assert_eq!(left.sub_offsets.as_deref(), Some(&[1, 3][..]));
     }
 
     #[test]
     fn of_a_record_that_was_cut_the_decoder_is_told() {
         let cut = record(&[row(0, None, &"x".repeat(KEPT_OF_OVERSIZED_BYTES))]);
         assert!(cut.oversized.is_some());
-        assert_eq!(record(&[row(0, None, "{}")]).oversized.map(|o| o.record_bytes), None);
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(KEPT_OF_OVERSIZED_BYTES));
+        let as_long_as_what_is_kept = format!("{{\"a\":\"{}\"}}", "x".repeat(KEPT_OF_OVERSIZED_BYTES - 8));
+        assert_eq!(as_long_as_what_is_kept.len(), KEPT_OF_OVERSIZED_BYTES);
+        for whole in ["{}", &long, &as_long_as_what_is_kept] {
+            assert!(record(&[row(0, None, whole)]).oversized.is_none(), "{} bytes", whole.len());
+        }
     }
 }

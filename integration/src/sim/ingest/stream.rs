@@ -327,6 +327,7 @@ fn chunk(shard: &Shard, start: usize, end: usize, stream_time_micros: i64) -> Ch
         bytes: shard.text.as_bytes()[start..end].to_vec().into(),
         stream_time_micros,
         oversized: None,
+        sub_offsets: None,
         from: Offset::new(SEGMENT, start as u64),
         to: ShardPosition { stream_time_micros: Some(stream_time_micros), ..ShardPosition::at(behind) },
     }

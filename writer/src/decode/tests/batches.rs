@@ -22,6 +22,16 @@ fn each_event_of_a_batch_is_a_row_of_its_own() {
 }
 
 #[test]
+fn what_is_left_of_a_batch_keeps_its_indexes() {
+    let left = Chunk { sub_offsets: Some([1, 3].into()), ..chunk(format!("[{0},{0}]\n", event(&[]))) };
+    let decoded = decode(&left, &DecodeSettings::default(), InputFormat::Segment).expect("decodes");
+    for rows in [&decoded.raw, &decoded.events] {
+        let subs = rows.column_by_name("sub_offset").expect("column").as_primitive::<Int32Type>();
+        assert_eq!(subs.values(), &[1, 3]);
+    }
+}
+
+#[test]
 fn an_array_is_a_batch_without_defaults() {
     let decoded = decoded(format!(" [{0}, {0}] ", event(&[])));
     assert_eq!(decoded.events.num_rows(), 2);

@@ -31,6 +31,7 @@ pub(super) fn chunk(bytes: impl AsRef<[u8]>) -> Chunk {
         bytes: bytes.into(),
         stream_time_micros: NOON,
         oversized: None,
+        sub_offsets: None,
         from: Offset::start(),
         to: ShardPosition { stream_time_micros: Some(NOON), ..ShardPosition::at(Offset::new("segment", end)) },
     }

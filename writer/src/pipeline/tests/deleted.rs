@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, NestedField, PrimitiveType, Schema, Struct, Type};
 use iceberg::writer::file_writer::{FileWriter, FileWriterBuilder, ParquetWriterBuilder};
-use icefold_catalog::{CommitOutcome, Intent, LiveFile, LoadedTable, NewFile, Progress, RowFilter, Warehouse};
+use icefold_catalog::{CommitOutcome, Intent, LiveFile, LoadedTable, NewFile, Progress, RowFilter, Warehouse, level};
 use icefold_core::tables::TableKind;
 use icefold_core::{Offset, Result, ShardId, ShardPosition};
 use icefold_files::ParquetFile;
@@ -23,11 +23,12 @@ use super::kit::{read, verify, warehouse};
 use crate::IngestReport;
 use crate::chunk::Chunk;
 use crate::decode::{DecodeSettings, Decoder, InputFormat};
+use crate::enrich::Enrichment;
 use crate::fold::session::SessionSettings;
 use crate::metrics::IngestProgress;
-use crate::pipeline::Ingest;
+use crate::pipeline::{Ingest, Recovery};
 use crate::settings::Settings;
-use crate::source::Source;
+use crate::source::{RawSource, Source};
 
 /// 2026-11-22T12:00:00Z.
 const NOON: i64 = 1_795_348_800;
@@ -73,6 +74,7 @@ impl Source for Pipe {
             bytes: text.into_bytes().into(),
             stream_time_micros,
             oversized: None,
+            sub_offsets: None,
             from,
             to,
         }))
@@ -371,6 +373,54 @@ async fn a_session_goes_on_from_the_newest_row_that_is_left() {
         delete(&warehouse, TableKind::Events, how, "message_id", "p3").await;
         ingest(&warehouse, "pipe", 20, track("p4", "phone", 10)).await;
         assert_eq!(rows(&warehouse).await["p4"], row(Some("alice"), 3), "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_from_the_raw_rows_again_lacks_the_deleted_and_leaves_the_others_at_their_places() {
+    for how in EVERY_WAY {
+        let warehouse = warehouse();
+        let one = |message, device| track(message, device, 0).trim_end().to_owned();
+        let array = format!("[{},{},{}]\n", one("p1", "phone"), one("l1", "laptop"), one("p2", "phone"));
+        ingest(&warehouse, "pipe", 10, [array, track("l2", "laptop", 1), track("p3", "phone", 2)].concat()).await;
+        delete(&warehouse, TableKind::RawEvents, how, "anonymous_id", "laptop").await;
+        let raw = warehouse.load("raw_events").await.expect("exists");
+        let shard = ShardId::new("pipe");
+        let end = raw.progress().await.expect("stands").checkpoint.get(&shard).cloned().expect("is known");
+        let mut source = RawSource::open(&raw, &shard, Offset::start(), end.clone()).await.expect("opens");
+        let (mut records, mut reached) = (Vec::new(), Offset::start());
+        while let Some(chunk) = source.next().await.expect("reads") {
+            assert_eq!(chunk.from, reached, "{how:?}");
+            records.push((String::from_utf8(chunk.bytes.to_vec()).expect("text"), chunk.sub_offsets));
+            reached = chunk.to.next;
+        }
+        let array = format!("[{},{}]\n", one("p1", "phone"), one("p2", "phone"));
+        let expected = [(array, Some([0, 2].into())), (track("p3", "phone", 2), None)];
+        assert_eq!(records, expected, "{how:?}");
+        assert_eq!(reached, end.next, "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn w3_a_table_that_is_gone_is_noticed_and_made_anew_without_the_deleted() {
+    for how in EVERY_WAY {
+        let warehouse = warehouse();
+        ingest(&warehouse, "pipe", 10, phone_and_laptop()).await;
+        delete(&warehouse, TableKind::RawEvents, how, "anonymous_id", "phone").await;
+        warehouse.drop_table("events").await.expect("drops");
+        let check = level::verify(&warehouse).await.expect("looks").expect("finds rows");
+        assert!(check.broken.len() == 1 && check.broken[0].contains("`events` is not in the catalog"), "{check:?}");
+
+        Ingest::open(&warehouse, settings()).await.expect("makes the table anew");
+        let check = level::verify(&warehouse).await.expect("looks").expect("finds rows");
+        assert!(check.broken.iter().any(|broken| broken.contains("icefold batch recover")), "{check:?}");
+        let recovery = Recovery::new(&warehouse, settings(), DecodeSettings::default(), Enrichment::default());
+        let steps = recovery.run().await.expect("recovers");
+        assert_eq!(steps.len(), 1, "{how:?}: {steps:?}");
+        let expected = [("l1".to_owned(), row(None, 1)), ("l2".to_owned(), row(Some("bob"), 2))];
+        assert_eq!(rows(&warehouse).await, BTreeMap::from(expected), "{how:?}");
+        let check = level::verify(&warehouse).await.expect("looks").expect("finds rows");
+        assert!(check.holds(), "{check:?}");
     }
 }
 

@@ -140,6 +140,7 @@ impl Source for LineSource {
             bytes: Bytes::copy_from_slice(&rest.as_bytes()[..length]),
             stream_time_micros,
             oversized: None,
+            sub_offsets: None,
             from,
             to,
         }))
