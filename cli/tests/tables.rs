@@ -343,6 +343,30 @@ fn a_roll_back_halts_until_a_person_adopts_a_checkpoint() {
 }
 
 #[test]
+fn w1_an_older_checkpoint_is_adopted_only_where_the_rows_from_there_on_are_gone() {
+    let (place, _) = ingested();
+    let first = place.count("SELECT count(*) FROM events");
+    place.icefold(&["generate", "500", "--seed", "4", "--out", "ev/more"]).exits(0);
+    place.icefold(&["ingest", "ev"]).exits(0);
+    let both = place.count("SELECT count(*) FROM events");
+    let snapshots = place.icefold(&["snapshots", "events", "--json"]).exits(0).json();
+    let oldest = snapshots.as_array().and_then(|all| all.last()).expect("two snapshots")["snapshot"].to_string();
+    let adopt = ["checkpoint", "adopt", "events", "--from", &oldest];
+    for arguments in [adopt.to_vec(), [&adopt[..], &["--yes"]].concat()] {
+        let refused = place.icefold(&arguments).exits(2).stderr;
+        assert!(refused.contains(&format!("holds {} rows of the stream from this", both - first)), "{refused}");
+    }
+    place.icefold(&["ingest", "ev"]).exits(0);
+    place.icefold(&["verify"]).exits(0);
+    assert_eq!(place.count("SELECT count(*) FROM events"), both);
+
+    rolled_back(&place);
+    place.icefold(&[&adopt[..], &["--yes"]].concat()).exits(0);
+    place.icefold(&["batch", "recover"]).exits(0);
+    assert_eq!(place.count("SELECT count(*) FROM events"), both, "what was rolled back is derived again");
+}
+
+#[test]
 fn a_warehouse_that_cannot_be_written_exits_5() {
     let place = Place::new();
     place.icefold(&["generate", "100", "--out", "ev"]).exits(0);

@@ -91,8 +91,7 @@ pub(crate) async fn explain(session: &Session, warehouse: &Warehouse, id: &str) 
 async fn rows(tables: &QuerySession, warehouse: &Warehouse, kind: TableKind, id: &str) -> Result<Vec<Row>> {
     let columns = if kind == TableKind::Events { EVENTS } else { QUARANTINE };
     let shown = columns.iter().map(|column| column.name).filter(|name| !LONG.contains(name)).collect::<Vec<_>>();
-    let quoted = id.replace('\'', "''");
-    let sql = format!("SELECT {} FROM {} WHERE message_id = '{quoted}'", shown.join(", "), kind.name());
+    let sql = format!("SELECT {} FROM {} WHERE message_id = {}", shown.join(", "), kind.name(), query::literal(id));
     let found = query::objects(&query::rows(tables, &sql).await?)?;
     if found.is_empty() {
         return Ok(Vec::new());

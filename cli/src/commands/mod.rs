@@ -1,5 +1,6 @@
 //! One module for each command: it reads arguments and settings, calls the library crates and prints.
 
+mod adopt;
 pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod checkpoint;

@@ -139,7 +139,7 @@ pub(crate) fn check_reason(code: Option<&str>) -> Result<()> {
 
 async fn show(session: &Session, reason: Option<&str>, limit: usize) -> Result<()> {
     check_reason(reason)?;
-    let filter = reason.map_or_else(String::new, |code| format!("WHERE reason = '{}'", code.replace('\'', "''")));
+    let filter = reason.map_or_else(String::new, |code| format!("WHERE reason = {}", query::literal(code)));
     let sql = format!(
         "SELECT reason, json_pointer, expected, found, CAST(arrival_time AS VARCHAR) AS arrival_time, event_type, \
          event_name, message_id, library_name, shard, segment, source_offset, sub_offset, \

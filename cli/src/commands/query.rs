@@ -68,6 +68,11 @@ pub(crate) async fn rows(tables: &QuerySession, sql: &str) -> Result<Vec<RecordB
     tables.query(sql).await?.into_batches().await
 }
 
+/// Writes text as a literal of SQL.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Runs a query for one count.
 ///
 /// # Errors

@@ -211,10 +211,6 @@ fn event_places(rows: &RecordBatch, first: usize) -> Result<Vec<EventPlace>> {
     Ok((0..rows.num_rows()).map(place).collect())
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Events of `events`, by what they are recognised by.
 #[derive(Default)]
 struct Known {
@@ -228,7 +224,7 @@ impl Known {
     async fn read(&mut self, tables: &QuerySession, passing: &[Passing], window_micros: i64) -> Result<()> {
         let times = passing.iter().map(|passing| passing.stream_time_micros);
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(()) };
-        let ids: Vec<String> = passing.iter().map(|passing| quoted(&passing.message_id)).collect();
+        let ids: Vec<String> = passing.iter().map(|passing| query::literal(&passing.message_id)).collect();
         // The bounds spare all files of `events` that cannot matter.
         let sql = format!(
             "SELECT message_id, shard, segment, source_offset, sub_offset, stream_time FROM events \

@@ -415,7 +415,7 @@ async fn w3_a_table_that_is_gone_is_noticed_and_made_anew_without_the_deleted() 
         let check = level::verify(&warehouse).await.expect("looks").expect("finds rows");
         assert!(check.broken.iter().any(|broken| broken.contains("icefold batch recover")), "{check:?}");
         let recovery = Recovery::new(&warehouse, settings(), DecodeSettings::default(), Enrichment::default());
-        let steps = recovery.run().await.expect("recovers");
+        let steps = Box::pin(recovery.run()).await.expect("recovers");
         assert_eq!(steps.len(), 1, "{how:?}: {steps:?}");
         let expected = [("l1".to_owned(), row(None, 1)), ("l2".to_owned(), row(Some("bob"), 2))];
         assert_eq!(rows(&warehouse).await, BTreeMap::from(expected), "{how:?}");
