@@ -58,7 +58,7 @@ fn w3_what_cannot_be_rolled_forward_halts_and_is_derived_as_it_was_decided() {
         assert!(broken.contains("W3") && broken.contains("icefold batch recover"), "{broken}");
 
         let steps = place.icefold(&[&["batch", "recover", "--json"], &at[..]].concat()).exits(0).json();
-        assert_eq!(steps[0]["by_what_is_in_force"], false, "the snapshot tells what had decided: {steps}");
+        assert_eq!(steps[0]["decided_by"], "snapshot", "the snapshot tells what had decided: {steps}");
         place.icefold(&[&["verify"], &at[..]].concat()).exits(0);
         place.icefold(&[&["ingest", "ev"], &at[..]].concat()).exits(0);
         let again = place.icefold(&[&["batch", "recover"], &at[..]].concat()).exits(0).stdout;

@@ -23,5 +23,5 @@ pub use dedup::Dedup;
 pub use failpoint::FailPoints;
 pub use fold::Forgets;
 pub use metrics::{IngestProgress, IngestReport};
-pub use pipeline::{Crew, Decode, Ingest, Recovered, Recovery};
+pub use pipeline::{Crew, Decode, Evidence, Ingest, Recovered, Recovery};
 pub use settings::Settings;

@@ -2,7 +2,7 @@
 
 use icefold_catalog::level;
 use icefold_core::{ErrorKind, Result};
-use icefold_writer::{Recovered, Recovery};
+use icefold_writer::{Evidence, Recovered, Recovery};
 use serde::Serialize;
 
 use crate::arguments::BatchCommand;
@@ -71,9 +71,14 @@ async fn recover(session: &Session) -> Result<Exit> {
     let recovery = Recovery::new(&warehouse, writer, decode, loaded.enrichment.clone());
     let recovered = Box::pin(recovery.fail_points(config::fail_points()?).run()).await?;
     session.output.result(&recovered, || recover_text(&recovered))?;
-    for step in recovered.iter().filter(|step| step.by_what_is_in_force) {
+    for step in &recovered {
+        let instead = match step.decided_by {
+            Evidence::Snapshot => continue,
+            Evidence::LaterSnapshot => "the oldest contracts that a snapshot still names have",
+            Evidence::InForce => "what is in force now has",
+        };
         session.output.remark(&format!(
-            "nothing tells any more what had decided about `{}` up to `{}`: what is in force now has",
+            "it cannot be told for sure what had decided about `{}` up to `{}`: {instead}",
             step.shard, step.to
         ));
     }

@@ -70,7 +70,7 @@ use floor::Floor;
 use judge::Judge;
 use parents::{Declared, Parents};
 use recover::Recovers;
-pub use recover::{Recovered, Recovery};
+pub use recover::{Evidence, Recovered, Recovery};
 pub(crate) use resume::{TABLES, index_of};
 use run::{Run, SHORTEST_LOOK};
 use workers::Workers;

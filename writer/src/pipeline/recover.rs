@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use icefold_catalog::{LoadedTable, Progress, Warehouse, keys, lineage};
+use icefold_catalog::{LoadedTable, Warehouse, keys, lineage};
 use icefold_core::tables::TableKind;
-use icefold_core::{BatchId, CommitId, Counts, Error, Offset, Result, ShardId, ShardPosition};
+use icefold_core::{Counts, Error, ErrorKind, Offset, Result, ShardId, ShardPosition};
 use serde::Serialize;
 
 use super::{Crew, Ingest, TABLES, index_of, states};
@@ -24,7 +24,7 @@ use crate::publish::{CONTRACT, Targets};
 use crate::settings::Settings;
 use crate::source::RawSource;
 
-/// Steps of a recovery; each levels at least one table of a shard, so more mean that others undo them.
+/// Steps of a recovery; each brings a shard over a batch or levels a table of it, so more mean that others undo them.
 const MAX_STEPS: usize = 100_000;
 
 /// What a run of recovery brings to which tables, and by which contracts.
@@ -52,8 +52,20 @@ pub struct Recovered {
     pub contract: String,
     /// Object with the data contracts that decided, if there were any.
     pub contracts: Option<String>,
-    /// Whether nothing tells any more what had decided then, so that what is in force now has.
-    pub by_what_is_in_force: bool,
+    /// How it is known that these had decided then.
+    pub decided_by: Evidence,
+}
+
+/// How it is known what had decided about rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The snapshot of `raw_events` that the rows came with says so.
+    Snapshot,
+    /// The snapshots before have expired: the rows may have come with an earlier one than the one that was asked.
+    LaterSnapshot,
+    /// No snapshot tells: what is in force now decides.
+    InForce,
 }
 
 /// Levels the tables of a warehouse.
@@ -66,11 +78,12 @@ pub struct Recovery {
     crew: Crew,
 }
 
-/// What decided about the newest rows of a shard.
+/// What decided about the first rows of a stretch, and up to where.
 struct Decided {
     contract: String,
     contracts: Option<String>,
-    is_known: bool,
+    evidence: Evidence,
+    to: ShardPosition,
 }
 
 /// One step: a shard, what it lacks where.
@@ -118,9 +131,9 @@ impl Recovery {
 
     async fn take(&self, level: Level, step: Step) -> Result<Recovered> {
         let Level { tables, closes, .. } = level;
-        let (raw, progress) = &tables[index_of(TableKind::RawEvents)];
-        let decided = self.decided(raw, progress, &step.shard).await?;
-        let source = RawSource::open(raw, &step.shard, step.from.next.clone(), step.to.clone()).await?;
+        let (raw, _) = &tables[index_of(TableKind::RawEvents)];
+        let decided = self.decided(raw, &step).await?;
+        let source = RawSource::open(raw, &step.shard, step.from.next.clone(), decided.to.clone()).await?;
         let mut tables = states(tables, self.settings.compression_level)?;
         for state in &mut tables {
             state.checkpoint.set(step.shard.clone(), step.from.clone());
@@ -145,41 +158,47 @@ impl Recovery {
             shard: step.shard.to_string(),
             tables: tables.map(|(kind, _)| kind.name()).collect(),
             from: step.from.next.to_string(),
-            to: step.to.next.to_string(),
+            to: decided.to.next.to_string(),
             counts: report.counts,
             contract: decided.contract,
             contracts: decided.contracts,
-            by_what_is_in_force: !decided.is_known,
+            decided_by: decided.evidence,
         })
     }
 
-    /// Finds out what decided about the newest rows of a shard: its batch says so, else the snapshot that the batch made.
-    async fn decided(&self, raw: &LoadedTable, progress: &Progress, shard: &ShardId) -> Result<Decided> {
-        let facts = match progress.moved_by.get(shard) {
-            Some(id) => match self.warehouse.read_batch(*id).await? {
-                Some(batch) => Some(batch.summary),
-                None => of_snapshot(raw, *id),
-            },
-            None => None,
-        };
-        if let Some(facts) = &facts
-            && let Some(contract) = facts.get(CONTRACT)
-        {
-            let contracts = facts.get(keys::CONTRACTS).cloned();
-            return Ok(Decided { contract: contract.clone(), contracts, is_known: true });
+    /// Finds out what decided about the first rows of a step: the first snapshot of `raw_events` that holds them says so, and how
+    /// far it reaches.
+    async fn decided(&self, raw: &LoadedTable, step: &Step) -> Result<Decided> {
+        let metadata = raw.metadata();
+        let mut decided = None;
+        let mut evidence = Evidence::LaterSnapshot;
+        for snapshot in lineage::ancestors(metadata, metadata.current_snapshot_id()) {
+            // What others and rewrites commit moves no shard.
+            let Some(contract) = lineage::summary(snapshot, CONTRACT) else { continue };
+            let progress = match raw.progress_at(snapshot.snapshot_id()).await {
+                Ok(progress) => progress,
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => break,
+                Err(e) => return Err(e),
+            };
+            let stands = progress.checkpoint.get(&step.shard).cloned();
+            let Some(to) = stands.filter(|to| to.next > step.from.next) else {
+                evidence = Evidence::Snapshot;
+                break;
+            };
+            if snapshot.parent_snapshot_id().is_none() {
+                evidence = Evidence::Snapshot;
+            }
+            decided = Some((contract.to_owned(), lineage::summary(snapshot, keys::CONTRACTS).map(str::to_owned), to));
+        }
+        let nearer = |to: ShardPosition| if to.next < step.to.next { to } else { step.to.clone() };
+        if let Some((contract, contracts, to)) = decided {
+            return Ok(Decided { contract, contracts, evidence, to: nearer(to) });
         }
         let events = self.warehouse.load(TableKind::Events.name()).await?;
         let contracts = events.metadata().properties().get(keys::CONTRACTS).cloned();
         let contract = icefold_core::tables::BUILT_IN_CONTRACT.to_owned();
-        Ok(Decided { contract, contracts, is_known: false })
+        Ok(Decided { contract, contracts, evidence: Evidence::InForce, to: step.to.clone() })
     }
-}
-
-/// What the summary of the snapshot says that a batch made of `raw_events`.
-fn of_snapshot(raw: &LoadedTable, id: BatchId) -> Option<BTreeMap<String, String>> {
-    let metadata = raw.metadata();
-    let snapshot = lineage::find_commit(metadata, CommitId::for_batch(metadata.uuid(), id))?;
-    Some(lineage::properties(metadata.snapshot_by_id(snapshot)?).collect())
 }
 
 /// Finds the next step: of a shard that is not level, the tables that are furthest behind, up to where the next one stands.

@@ -86,7 +86,7 @@ fn event(kind: &str, message: &str, device: &str, second: i64) -> String {
     format!("{{{kind},\"messageId\":\"{message}\",\"anonymousId\":\"{device}\",\"timestamp\":\"{time}\"}}\n")
 }
 
-fn track(message: &str, device: &str, second: i64) -> String {
+pub(super) fn track(message: &str, device: &str, second: i64) -> String {
     event("\"type\":\"track\",\"event\":\"Seen\"", message, device, second)
 }
 
@@ -106,7 +106,7 @@ fn phone_and_laptop() -> String {
     .concat()
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         cores: 2,
         commit_interval_seconds: 0,
@@ -118,13 +118,13 @@ fn settings() -> Settings {
 }
 
 /// A run whose source is a pipe.
-struct Piped {
-    run: Ingest,
-    pipe: UnboundedSender<(i64, String)>,
-    progress: watch::Receiver<IngestProgress>,
+pub(super) struct Piped {
+    pub(super) run: Ingest,
+    pub(super) pipe: UnboundedSender<(i64, String)>,
+    pub(super) progress: watch::Receiver<IngestProgress>,
 }
 
-async fn piped(warehouse: &Warehouse, shard: &str) -> Piped {
+pub(super) async fn piped(warehouse: &Warehouse, shard: &str) -> Piped {
     let ingest = Ingest::open(warehouse, settings()).await.expect("opens");
     let (pipe, sent) = unbounded_channel();
     let shard = ShardId::new(shard);
@@ -149,7 +149,7 @@ async fn until(progress: &mut watch::Receiver<IngestProgress>, what: impl FnMut(
 
 /// What was decided about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
+pub(super) struct Row {
     user: Option<String>,
     number: i32,
 }
@@ -159,7 +159,7 @@ fn row(user: Option<&str>, number: i32) -> Row {
 }
 
 /// Rows of `events` by message; those that delete files take are among them.
-async fn rows(warehouse: &Warehouse) -> BTreeMap<String, Row> {
+pub(super) async fn rows(warehouse: &Warehouse) -> BTreeMap<String, Row> {
     let mut found = BTreeMap::new();
     let columns = ["message_id", "resolved_user_id", "session_event_number"];
     for rows in read(warehouse, TableKind::Events, &columns).await {

@@ -8,4 +8,5 @@ mod deleted;
 mod exactly_once;
 mod kit;
 mod limits;
+mod recovered;
 mod trouble;
