@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, StringArray};
 use iceberg::spec::{DataFileBuilder, DataFileFormat, PrimitiveType, Schema};
 use icefold_core::ErrorKind;
+use icefold_fixture::{Fixture, at, column, named, numbered, people, rows, schema};
 
 use super::*;
-use crate::fixture::{Fixture, at, column, numbered, people, read, rows, schema};
+use crate::fixture::{Reads, read};
 use crate::read::LiveRows;
 
 mod model;
@@ -59,13 +60,13 @@ async fn d1_a_position_delete_applies_to_its_own_sequence_number_but_not_to_youn
 async fn d1_a_delete_of_another_partition_has_no_effect() {
     let mut table = Fixture::new(people());
     let spec = table.by_name();
-    let path = table.data(at(1).of(spec, "a"), rows(&[(Some(1), Some("a")), (Some(2), Some("a"))])).await;
-    table.data(at(1).of(spec, "b"), rows(&[(Some(1), Some("b")), (Some(3), Some("b"))])).await;
-    table.position_deletes(at(2).of(spec, "b"), &[(&path, 0)]).await;
-    table.delete_ids(at(2).of(spec, "a"), &[Some(3)]).await;
+    let path = table.data(at(1).of(spec, named("a")), rows(&[(Some(1), Some("a")), (Some(2), Some("a"))])).await;
+    table.data(at(1).of(spec, named("b")), rows(&[(Some(1), Some("b")), (Some(3), Some("b"))])).await;
+    table.position_deletes(at(2).of(spec, named("b")), &[(&path, 0)]).await;
+    table.delete_ids(at(2).of(spec, named("a")), &[Some(3)]).await;
     assert_eq!(ids(&table).await, [1, 2, 1, 3]);
-    table.position_deletes(at(2).of(spec, "a"), &[(&path, 1)]).await;
-    table.delete_ids(at(2).of(spec, "b"), &[Some(1)]).await;
+    table.position_deletes(at(2).of(spec, named("a")), &[(&path, 1)]).await;
+    table.delete_ids(at(2).of(spec, named("b")), &[Some(1)]).await;
     assert_eq!(ids(&table).await, [1, 3]);
 }
 
@@ -75,12 +76,12 @@ async fn d1_an_equality_delete_of_the_unpartitioned_spec_reaches_everything() {
     table.data(at(1), rows(&[(Some(1), Some("before partitioning"))])).await;
     let spec = table.by_name();
     for name in ["a", "b"] {
-        table.data(at(1).of(spec, name), rows(&[(Some(1), Some(name)), (Some(2), Some(name))])).await;
+        table.data(at(1).of(spec, named(name)), rows(&[(Some(1), Some(name)), (Some(2), Some(name))])).await;
     }
-    table.data(at(3).of(spec, "a"), rows(&[(Some(1), Some("young"))])).await;
+    table.data(at(3).of(spec, named("a")), rows(&[(Some(1), Some("young"))])).await;
     table.delete_ids(at(2), &[Some(1)]).await;
     assert_eq!(table.live(&[1, 2]).await, ["2|a", "2|b", "1|young"]);
-    table.delete_ids(at(2).of(spec, "b"), &[Some(2)]).await;
+    table.delete_ids(at(2).of(spec, named("b")), &[Some(2)]).await;
     assert_eq!(table.live(&[1, 2]).await, ["2|a", "1|young"], "both scopes at once");
 }
 
@@ -89,7 +90,7 @@ async fn d1_a_position_delete_of_the_unpartitioned_spec_reaches_its_own_files_on
     let mut table = Fixture::new(people());
     let old = table.data(at(1), numbered(0..2)).await;
     let spec = table.by_name();
-    let path = table.data(at(1).of(spec, "a"), numbered(2..4)).await;
+    let path = table.data(at(1).of(spec, named("a")), numbered(2..4)).await;
     table.position_deletes(at(2), &[(&old, 0), (&path, 0)]).await;
     assert_eq!(ids(&table).await, [1, 2, 3]);
 }

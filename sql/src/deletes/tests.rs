@@ -3,25 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
-use iceberg::spec::{Literal, PrimitiveType, Struct, Transform, UnboundPartitionSpec};
+use iceberg::spec::{PrimitiveType, Transform, UnboundPartitionSpec};
+use icefold_fixture::{Fixture, at, column, named, numbered, people, rows, schema};
 
-use crate::fixture::{Fixture, at, column, numbered, partition, people, rows, schema};
+use crate::fixture::Queries;
 
 async fn ids(table: &Fixture, sql: &str) -> Vec<i64> {
     let mut ids: Vec<i64> = table.query(sql).await.iter().map(|line| line.parse().expect("a number")).collect();
     ids.sort_unstable();
     ids
-}
-
-/// A table of two partitions by name, `a` and `b`, in the returned spec.
-fn by_name(table: &mut Fixture) -> i32 {
-    table.add_spec(
-        UnboundPartitionSpec::builder().add_partition_field(2, "name", Transform::Identity).expect("spec").build(),
-    )
-}
-
-fn named(name: &str) -> Struct {
-    partition(Literal::string(name))
 }
 
 #[tokio::test]
@@ -48,7 +38,7 @@ async fn d1_a_position_delete_applies_to_its_own_sequence_number_but_not_to_youn
 #[tokio::test]
 async fn d1_a_position_delete_of_another_partition_has_no_effect() {
     let mut table = Fixture::new(people());
-    let spec = by_name(&mut table);
+    let spec = table.by_name();
     let path = table.data(at(1).of(spec, named("a")), rows(&[(Some(1), Some("a")), (Some(2), Some("a"))])).await;
     table.data(at(1).of(spec, named("b")), rows(&[(Some(3), Some("b"))])).await;
     table.position_deletes(at(2).of(spec, named("b")), &[(&path, 0)]).await;
@@ -135,7 +125,7 @@ async fn key_columns_need_not_be_asked_for() {
 #[tokio::test]
 async fn d1_an_equality_delete_reaches_its_own_partition_only() {
     let mut table = Fixture::new(people());
-    let spec = by_name(&mut table);
+    let spec = table.by_name();
     for name in ["a", "b"] {
         table.data(at(1).of(spec, named(name)), rows(&[(Some(1), Some(name)), (Some(2), Some(name))])).await;
     }
@@ -149,7 +139,7 @@ async fn d1_an_equality_delete_reaches_its_own_partition_only() {
 async fn d1_an_equality_delete_of_the_unpartitioned_spec_reaches_everything() {
     let mut table = Fixture::new(people());
     table.data(at(1), rows(&[(Some(1), Some("before partitioning"))])).await;
-    let spec = by_name(&mut table);
+    let spec = table.by_name();
     for name in ["a", "b"] {
         table.data(at(1).of(spec, named(name)), rows(&[(Some(1), Some(name)), (Some(2), Some(name))])).await;
     }
@@ -161,7 +151,7 @@ async fn d1_an_equality_delete_of_the_unpartitioned_spec_reaches_everything() {
 #[tokio::test]
 async fn equal_values_of_different_specs_are_different_partitions() {
     let mut table = Fixture::new(people());
-    let spec = by_name(&mut table);
+    let spec = table.by_name();
     let other = UnboundPartitionSpec::builder().add_partition_field(2, "name_again", Transform::Truncate(9));
     let other = table.add_spec(other.expect("spec").build());
     table.data(at(1).of(spec, named("a")), rows(&[(Some(1), Some("a"))])).await;

@@ -8,10 +8,11 @@ use iceberg::spec::{DataContentType, NestedField, PrimitiveType, Schema, StructT
 use iceberg::writer::file_writer::{FileWriter, FileWriterBuilder, ParquetWriterBuilder};
 use icefold_catalog::{CommitOutcome, Intent, TableDefinition};
 use icefold_core::{Clock, Counts, Delta, ErrorKind, Offset, ShardId, ShardPosition};
+use icefold_fixture::{numbered, people, schema};
 use parquet::file::properties::WriterProperties;
 
 use super::*;
-use crate::fixture::{lines, numbered, people, schema};
+use crate::fixture::lines;
 
 #[derive(Debug)]
 struct Noon;

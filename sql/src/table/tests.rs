@@ -8,8 +8,9 @@ use arrow::array::{
 };
 use datafusion::common::stats::Precision;
 use iceberg::spec::{Literal, PrimitiveType, Schema, Struct, Transform, UnboundPartitionSpec};
+use icefold_fixture::{Fixture, at, column, numbered, partition, people, rows, schema};
 
-use crate::fixture::{Fixture, at, column, numbered, partition, people, rows, scans, schema};
+use crate::fixture::{Queries, scans};
 
 const DAY: i64 = 86_400_000_000;
 

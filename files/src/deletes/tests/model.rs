@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
+use icefold_fixture::{At, Fixture, at, named, people, rows, schema};
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::{At, Fixture, at, people, rows, schema};
+use crate::fixture::{Reads, read};
 
 type Row = (Option<i64>, Option<usize>);
 
@@ -118,7 +119,7 @@ async fn found(files: &[Data], deletes: &[Delete], row_group_rows: usize, left_o
     let spec = table.by_name();
     let place = |partition: usize, sequence| -> At {
         match PARTITIONS[partition] {
-            Some(name) => at(sequence).of(spec, name),
+            Some(name) => at(sequence).of(spec, named(name)),
             None => at(sequence),
         }
     };
