@@ -106,25 +106,18 @@ impl Warehouse {
     /// Returns the same warehouse with other sources of randomness and another decision procedure, for simulation.
     #[must_use]
     pub fn with_components(&self, ids: Arc<dyn Ids>, resolver: Resolver) -> Self {
-        let inner = &self.0;
-        Warehouse(Arc::new(Inner {
-            store: inner.store.clone(),
-            location: inner.location.clone(),
-            pointers: inner.pointers.clone(),
-            settings: inner.settings.clone(),
-            clock: inner.clock.clone(),
-            ids,
-            resolver,
-            decider: inner.decider,
-            versions: Mutex::new(VecDeque::new()),
-        }))
+        self.with(|inner| (inner.ids, inner.resolver) = (ids, resolver))
     }
 
     /// Returns the same warehouse with another way to decide where tables stand, for simulation.
     #[must_use]
     pub fn with_decider(&self, decider: Decider) -> Self {
+        self.with(|inner| inner.decider = decider)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
         let inner = &self.0;
-        Warehouse(Arc::new(Inner {
+        let mut changed = Inner {
             store: inner.store.clone(),
             location: inner.location.clone(),
             pointers: inner.pointers.clone(),
@@ -132,9 +125,11 @@ impl Warehouse {
             clock: inner.clock.clone(),
             ids: inner.ids.clone(),
             resolver: inner.resolver,
-            decider,
+            decider: inner.decider,
             versions: Mutex::new(VecDeque::new()),
-        }))
+        };
+        change(&mut changed);
+        Warehouse(Arc::new(changed))
     }
 
     /// Opens an empty warehouse in memory.
