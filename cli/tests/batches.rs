@@ -52,8 +52,12 @@ fn w3_what_cannot_be_rolled_forward_halts_and_is_derived_as_it_was_decided() {
         assert!(listed["note"].as_str().is_some_and(|note| note.contains("rolls them forward")), "{listed}");
 
         forget_batches(&place, &warehouse);
-        let halted = place.icefold(&[&["ingest", "ev"], &at[..]].concat()).exits(6).stderr;
+        let measured = ["ingest", "ev", "--metrics-file", "run.prom"];
+        let halted = place.icefold(&[&measured, &at[..]].concat()).exits(6).stderr;
         assert!(halted.contains("icefold batch recover"), "{halted}");
+        let metrics = std::fs::read_to_string(place.path("run.prom")).expect("metrics of a run that could not begin");
+        assert!(metrics.contains("icefold_writer_running 0\n"), "{metrics}");
+        assert!(metrics.contains("icefold_writer_exit_code 6\n"), "{metrics}");
         let broken = place.icefold(&[&["verify"], &at[..]].concat()).exits(3).stdout;
         assert!(broken.contains("W3") && broken.contains("icefold batch recover"), "{broken}");
 

@@ -22,6 +22,6 @@ pub use chunk::{Chunk, DecodedChunk, Oversized};
 pub use dedup::Dedup;
 pub use failpoint::FailPoints;
 pub use fold::Forgets;
-pub use metrics::{IngestProgress, IngestReport};
+pub use metrics::{IngestProgress, IngestReport, Metric};
 pub use pipeline::{Crew, Decode, Evidence, Ingest, Recovered, Recovery};
 pub use settings::Settings;

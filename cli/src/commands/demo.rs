@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use icefold_core::{Error, ErrorKind, Result};
+use icefold_writer::IngestProgress;
 use icefold_writer::decode::InputFormat;
+use tokio::sync::watch;
 
 use crate::arguments::{DemoArguments, Global};
 use crate::commands::ingest::{self, Request};
@@ -195,10 +197,10 @@ impl Narrator<'_> {
             follow: false,
             continues: Vec::new(),
             stdin_name: String::new(),
-            metrics_file: None,
         };
         let warehouse = self.session.warehouse().await?;
-        let done = ingest::ingest(self.session, &warehouse, &request).await?;
+        let done =
+            ingest::ingest(self.session, &warehouse, &request, watch::channel(IngestProgress::default()).0).await?;
         self.print(&ingest::text(&done))
     }
 

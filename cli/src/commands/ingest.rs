@@ -1,6 +1,6 @@
 //! `icefold ingest`: records of files, folders, S3 prefixes and standard input into the tables.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,6 @@ pub(crate) struct Request {
     pub(crate) continues: Vec<ShardId>,
     /// Name of standard input.
     pub(crate) stdin_name: String,
-    /// Where the run's metrics go.
-    pub(crate) metrics_file: Option<PathBuf>,
 }
 
 impl Request {
@@ -82,17 +80,29 @@ pub(crate) async fn run(session: &Session, arguments: &IngestArguments) -> Resul
         follow: arguments.follow,
         continues: arguments.continues.iter().map(|name| ShardId::new(name.as_str())).collect(),
         stdin_name: arguments.name.clone().unwrap_or_else(|| DEFAULT_STDIN_NAME.to_owned()),
-        metrics_file: arguments.metrics_file.clone(),
     };
     // Before anything is created: a source that does not exist must leave no trace.
     request.names()?;
-    let warehouse = session.warehouse().await?;
-    let done = ingest(session, &warehouse, &request).await?;
+    let done = measured(session, &request, arguments.metrics_file.as_deref()).await?;
     session.output.result(&done, || text(&done))?;
     if let Some(remark) = all_quarantined(&done.report.counts, request.format) {
         session.output.remark(&remark);
     }
     Ok(Exit::Done)
+}
+
+/// Ingests, with the run's metrics in a file if one is named: a run that cannot even begin is told there, too.
+async fn measured(session: &Session, request: &Request, file: Option<&Path>) -> Result<Done> {
+    let (told, progress) = watch::channel(IngestProgress::default());
+    let metrics = file.map(|file| MetricsFile::follow(file, progress)).transpose()?;
+    let ended = match session.warehouse().await {
+        Ok(warehouse) => ingest(session, &warehouse, request, told).await,
+        Err(error) => Err(error),
+    };
+    if let Some(metrics) = metrics {
+        metrics.end(ended.as_ref().map_or_else(|error| Exit::of(error.kind()), |_| Exit::Done));
+    }
+    ended
 }
 
 /// Tells what to look at when nothing of what came in was an event; most likely it was read as the other format.
@@ -110,11 +120,16 @@ fn all_quarantined(counts: &Counts, read_as: InputFormat) -> Option<String> {
     })
 }
 
-/// Reads every source to its end (or until interrupted, when following) and commits everything.
+/// Reads every source to its end (or until interrupted, when following) and commits everything; `told` hears how it goes.
 ///
 /// # Errors
 /// As [`Ingest::run`] and [`open_source`].
-pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &Request) -> Result<Done> {
+pub(crate) async fn ingest(
+    session: &Session,
+    warehouse: &Warehouse,
+    request: &Request,
+    told: watch::Sender<IngestProgress>,
+) -> Result<Done> {
     let started = Instant::now();
     let names = request.names()?;
     let mut ingest = Ingest::open(warehouse, session.settings().writer.clone()).await?;
@@ -137,19 +152,14 @@ pub(crate) async fn ingest(session: &Session, warehouse: &Warehouse, request: &R
         ingest = ingest.source(open_source(name, with).await?);
     }
     let (decode, format) = (session.settings().decode.clone(), request.format);
-    let (told, progress) = watch::channel(IngestProgress::default());
-    let metrics =
-        request.metrics_file.as_deref().map(|file| MetricsFile::follow(file, progress.clone())).transpose()?;
     let make_decoder = move || Decoder::new(decode.clone(), format);
     let loaded = enrichment::load(session, warehouse).await?;
     let ingest = ingest.contract(format.contract()).enrichment(loaded.enrichment.clone());
+    let progress = told.subscribe();
     let ingest = ingest.progress(told).fail_points(config::fail_points()?).decoder(make_decoder);
     let watcher = tokio::spawn(show(progress, progress::bar(session.output, None, "rows")));
     let ended = ingest.run().await;
     watcher.abort();
-    if let Some(metrics) = metrics {
-        metrics.end();
-    }
     Ok(Done {
         sources: request.sources.clone(),
         report: ended?,
