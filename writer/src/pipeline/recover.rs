@@ -116,7 +116,7 @@ impl Recovery {
     /// Rolls forward what can be, and derives what cannot. Returns what was derived, step by step.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](icefold_core::ErrorKind::Corrupt) when a table stands ahead of `raw_events` or cannot prove where it
+    /// [`ErrorKind::Corrupt`] when a table stands ahead of `raw_events` or cannot prove where it
     /// stands; those of [`Ingest::run`]. What was brought before stays; running again continues.
     pub async fn run(&self) -> Result<Vec<Recovered>> {
         self.settings.validate()?;
