@@ -7,6 +7,7 @@
 //! ```
 //!
 //! * [`session`]: what users of the crate see. `namespace`: the names that a query can use.
+//! * `planner`: DataFusion's rules, and where ours stand in for them.
 //! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
 //! * `deletes`: applying what `icefold_files::deletes` says applies (invariant D1).
@@ -27,6 +28,7 @@ mod fixture;
 mod locate;
 mod metadata_tables;
 mod namespace;
+mod planner;
 mod scalar;
 mod scan;
 pub mod session;

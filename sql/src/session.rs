@@ -13,7 +13,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::from_datafusion;
 use crate::metadata_tables::{MetadataFunction, MetadataKind};
 use crate::namespace::{CATALOG, Namespace, SessionCatalog};
+use crate::planner;
 use crate::views::VIEWS;
 
 /// Bytes of Parquet footers kept between the queries of a session.
@@ -156,8 +157,7 @@ impl QuerySession {
 fn context(config: SessionConfig, settings: &SessionSettings, store: &Store) -> Result<SessionContext> {
     let runtime = runtime(settings).map_err(from_datafusion)?;
     runtime.register_object_store(store.object_store_url(), store.object_store());
-    let state = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build();
-    Ok(SessionContext::new_with_state(state))
+    Ok(SessionContext::new_with_state(planner::state(config, runtime)))
 }
 
 /// Makes a context with the settings of a session, but without a warehouse: tables can be read and registered.
