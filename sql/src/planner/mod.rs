@@ -4,6 +4,7 @@
 //! that costs, and when it can go.
 
 mod dynamic_filters;
+mod not_in;
 mod semi_joins;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use dynamic_filters::DynamicFilters;
+use not_in::NotIn;
 use semi_joins::DistinctKeys;
 
 /// Makes the state of a session that plans by DataFusion's rules and ours.
@@ -22,6 +24,7 @@ pub(crate) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionS
     SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
+        .with_analyzer_rule(Arc::new(NotIn))
         .with_optimizer_rule(Arc::new(DistinctKeys))
         .with_physical_optimizer_rules(physical_rules())
         .build()
