@@ -77,7 +77,7 @@ fn rewrite(condition: Expr, wanted: bool, schema: &DFSchema) -> Result<Expr> {
 /// Says `x NOT IN (SELECT y …)` so that it is true exactly if it is known to be true.
 fn is_not_in(asked: InSubquery, schema: &DFSchema) -> Result<Expr> {
     let x = *asked.expr;
-    if x.any_outer_ref() {
+    if x.contains_outer() {
         return plan_err!(
             "`NOT IN (SELECT …)` about a column of two queries further out is not answered: write NOT EXISTS (SELECT … WHERE …)"
         );
