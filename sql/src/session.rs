@@ -11,9 +11,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -205,6 +205,8 @@ fn config(settings: &SessionSettings, namespace: &str) -> SessionConfig {
     // Rows that a filter rejects cost only the columns of the filter: events carry wide columns of JSON.
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
+    // Drops rows that another aggregate of the query needs; see `docs/datafusion.md`.
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     // The scan deals out its files itself, by row groups.
     options.optimizer.repartition_file_scans = false;
     config

@@ -257,3 +257,49 @@ async fn deletion_vectors_are_refused_with_a_remedy() {
     let error = table.try_query("SELECT id FROM t").await.expect_err("refused");
     assert!(error.to_string().contains("deletion vectors") && error.to_string().contains("compact"), "{error}");
 }
+
+#[tokio::test]
+async fn ordered_queries_over_deletes_answer_when_few_rows_or_none_are_left() {
+    for (left, gone) in [("1,2,3", "none"), ("1,3", "one"), ("", "each row"), ("", "the file"), ("", "no file yet")] {
+        let mut table = Fixture::new(people());
+        let spec = table.by_name();
+        let of = |sequence, name| at(sequence).of(spec, named(name));
+        if gone != "no file yet" {
+            let some = |ids: &[i64]| rows(&ids.iter().map(|id| (Some(*id), Some("a"))).collect::<Vec<_>>());
+            let one = table.data(of(1, "a"), some(&[1, 2])).await;
+            let two = table.data(of(1, "a"), some(&[3])).await;
+            let all = [(one.as_str(), 0), (one.as_str(), 1), (two.as_str(), 0)];
+            match gone {
+                "one" => table.position_deletes(of(2, "a"), &all[1..2]).await,
+                "each row" => table.position_deletes(of(2, "a"), &all).await,
+                "the file" => {
+                    table.position_deletes(of(2, "a"), &all).await;
+                    table.files.drain(..2);
+                }
+                _ => table.position_deletes(of(2, "b"), &all).await,
+            }
+        }
+        for partitions in 1..=4 {
+            let session = table.session_with(partitions);
+            for (sql, of_all) in [
+                ("SELECT id FROM t ORDER BY id", true),
+                ("SELECT id FROM t ORDER BY id LIMIT 5", true),
+                ("SELECT id FROM t WHERE name = 'a' ORDER BY id", true),
+                ("SELECT id FROM t WHERE name = 'b' ORDER BY id", false),
+                ("SELECT id FROM t WHERE id > 70 ORDER BY id LIMIT 1", false),
+                ("SELECT id FROM t WHERE false ORDER BY id", false),
+                ("SELECT id FROM t UNION ALL SELECT id FROM t WHERE name = 'b' ORDER BY id", true),
+                ("SELECT id FROM t GROUP BY id ORDER BY id", true),
+                ("SELECT id, max(id) OVER (ORDER BY id) - id FROM t ORDER BY id", true),
+                ("SELECT a.id FROM t a JOIN t b ON a.id = b.id ORDER BY a.id", true),
+                ("SELECT id FROM t WHERE id IN (SELECT id FROM t ORDER BY name LIMIT 9) ORDER BY id", true),
+            ] {
+                let batches = session.sql(sql).await.expect(sql).collect().await;
+                let lines =
+                    crate::fixture::lines(&batches.unwrap_or_else(|e| panic!("{gone}, {partitions}: {sql}: {e}")));
+                let ids: Vec<_> = lines.iter().map(|line| line.split('|').next().unwrap_or_default()).collect();
+                assert_eq!(ids.join(","), if of_all { left } else { "" }, "{gone} deleted, {partitions}: {sql}");
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use icefold_fixture::{Fixture, at, people, rows};
+
+use crate::fixture::Queries;
+
+/// `(1, x)`, `(2, y)`, `(NULL, x)`, and what is asked about them as `b`: `(1, x)`, `(NULL, z)`.
+async fn answer(condition: &str) -> datafusion::common::Result<Vec<String>> {
+    let mut table = Fixture::new(people());
+    let b = [(Some(1), Some("bx")), (None, Some("bz"))];
+    let a = [(Some(1), Some("x")), (Some(2), Some("y")), (None, Some("x"))];
+    table.data(at(1), rows(&a)).await;
+    table.data(at(1), rows(&b)).await;
+    let sql = format!(
+        "WITH a AS (SELECT id, name AS n FROM t WHERE length(name) = 1), \
+         b AS (SELECT id, substr(name, 2) AS n FROM t WHERE length(name) = 2) SELECT count(*) FROM a WHERE {condition}"
+    );
+    table.try_query(&sql).await
+}
+
+#[tokio::test]
+async fn not_in_knows_null_wherever_it_stands() {
+    for (condition, count) in [
+        ("id NOT IN (SELECT id FROM b)", 0),
+        ("id NOT IN (SELECT id FROM b WHERE id = 1)", 1),
+        ("id NOT IN (SELECT id FROM b WHERE id = 7)", 3),
+        ("id NOT IN (SELECT id FROM b) OR n = 'q'", 0),
+        ("id NOT IN (SELECT id FROM b WHERE id = 1) OR n = 'q'", 1),
+        ("id NOT IN (SELECT id FROM b WHERE id = 7) OR n = 'q'", 3),
+        ("id NOT IN (SELECT id FROM b) OR n = 'y'", 1),
+        ("NOT (id IN (SELECT id FROM b) AND n = 'x')", 1),
+        ("NOT (id NOT IN (SELECT id FROM b))", 1),
+        ("id IN (SELECT id FROM b) OR n = 'y'", 2),
+        ("2 NOT IN (SELECT id FROM b)", 0),
+        ("2 NOT IN (SELECT id FROM b WHERE id = 1)", 3),
+        ("id NOT IN (SELECT id FROM b WHERE b.n = a.n)", 1),
+        ("id NOT IN (SELECT id FROM b WHERE b.n > a.n)", 0),
+        ("id NOT IN (SELECT id FROM b WHERE b.n < a.n)", 3),
+        ("id NOT IN (SELECT id FROM b ORDER BY n LIMIT 1)", 1),
+        ("id NOT IN (SELECT id FROM b ORDER BY n LIMIT 1) OR n = 'q'", 1),
+        ("n IN (SELECT n FROM b WHERE b.id NOT IN (SELECT id FROM b WHERE id = 7) OR b.id = 3)", 2),
+    ] {
+        assert_eq!(answer(condition).await.expect(condition), [count.to_string()], "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_that_is_told_from_false_is_refused_with_another_way() {
+    for condition in
+        ["(id IN (SELECT id FROM b)) IS NULL", "CASE WHEN id NOT IN (SELECT id FROM b) THEN true ELSE false END"]
+    {
+        let error = answer(condition).await.expect_err("refused");
+        assert!(error.to_string().contains("write EXISTS"), "{error}");
+    }
+}
