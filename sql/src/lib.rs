@@ -11,6 +11,7 @@
 //! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
 //! * `deletes`: applying what `icefold_files::deletes` says applies (invariant D1).
+//! * `guard`: a question that goes wrong ends with an error and leaves the process alive.
 //! * `metadata_tables`: the metadata as tables. `views`: sessions, edges of identities.
 //!
 //! Nothing here writes.
@@ -25,6 +26,7 @@ mod field_ids;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod locate;
 mod metadata_tables;
 mod namespace;

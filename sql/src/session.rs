@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -24,6 +24,7 @@ use icefold_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::error::from_datafusion;
+use crate::guard;
 use crate::metadata_tables::{MetadataFunction, MetadataKind};
 use crate::namespace::{CATALOG, Namespace, SessionCatalog};
 use crate::planner;
@@ -84,6 +85,7 @@ impl SessionSettings {
 /// SQL over the tables of a warehouse, read-only.
 ///
 /// All queries see the versions of the tables that were current when the session was opened.
+#[derive(Clone)]
 pub struct QuerySession {
     context: SessionContext,
     tables: Arc<Namespace>,
@@ -127,9 +129,19 @@ impl QuerySession {
     /// `InvalidInput` for SQL that is wrong or would change something, `NotFound` for an unknown table, and why a table
     /// cannot be read.
     pub async fn query(&self, sql: &str) -> Result<QueryStream> {
+        guard::check_length(sql)?;
+        let (session, sql) = (self.clone(), sql.to_owned());
+        guard::on_large_stack(|| async move { session.start(&sql).await }).await
+    }
+
+    async fn start(&self, sql: &str) -> Result<QueryStream> {
         let plan = self.plan(sql).await?;
-        let frame = DataFrame::new(self.context.state(), plan);
-        Ok(QueryStream(frame.execute_stream().await.map_err(from_datafusion)?))
+        let state = self.context.state();
+        let plan = state.optimize(&plan).map_err(from_datafusion)?;
+        guard::check_depth(&plan)?;
+        let plan = state.query_planner().create_physical_plan(&plan, &state).await.map_err(from_datafusion)?;
+        let batches = execute_stream(plan, self.context.task_ctx()).map_err(from_datafusion)?;
+        Ok(QueryStream { schema: batches.schema(), batches: Some(batches) })
     }
 
     async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
@@ -215,13 +227,17 @@ fn runtime(settings: &SessionSettings) -> datafusion::common::Result<Arc<Runtime
     RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_metadata_cache_limit(FOOTER_CACHE_BYTES).build_arc()
 }
 
-/// The result of a query, batch by batch.
-pub struct QueryStream(SendableRecordBatchStream);
+/// The result of a query, batch by batch. It ends after an error.
+pub struct QueryStream {
+    schema: SchemaRef,
+    /// Gone after a panic: what it left half done is not asked again.
+    batches: Option<SendableRecordBatchStream>,
+}
 
 impl QueryStream {
     /// Returns the columns of the result.
     pub fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        Arc::clone(&self.schema)
     }
 
     /// Reads the result to its end.
@@ -237,7 +253,16 @@ impl Stream for QueryStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx).map_err(from_datafusion)
+        let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
+        let polled = guard::unpanicked(|| batches.poll_next_unpin(cx));
+        let polled = match polled {
+            Ok(polled) => polled.map_err(from_datafusion),
+            Err(panicked) => Poll::Ready(Some(Err(panicked))),
+        };
+        if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.batches = None;
+        }
+        polled
     }
 }
 

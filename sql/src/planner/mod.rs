@@ -3,13 +3,53 @@
 //! Each departure from DataFusion has a file here and a line in `docs/datafusion.md`: what is wrong, what is done about it, what
 //! that costs, and when it can go.
 
+mod balance;
+mod date_bin;
+mod date_trunc;
+mod instants;
+mod octet_length;
+mod similar_to;
+mod time_comparison;
+mod time_types;
+mod to_char;
+mod to_timestamp;
+mod whole_table_bounds;
+
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 
 /// Makes the state of a session that plans by DataFusion's rules and ours.
 pub(crate) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
-    SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build()
+    let mut builder = SessionStateBuilder::new_with_default_features()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_type_planner(Arc::new(time_types::TimeTypes))
+        .with_analyzer_rules(analyzer_rules())
+        .with_optimizer_rule(Arc::new(whole_table_bounds::WholeTableBounds));
+    // Functions of ours take the place of those with their name.
+    builder.scalar_functions().get_or_insert_default().extend(functions().into_iter().map(Arc::new));
+    builder.build()
+}
+
+/// Returns the rules that make a plan mean what was asked. Ours come first: they look at types as they were written.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(balance::Balance), Arc::new(similar_to::SimilarTo), Arc::new(time_comparison::TimeComparison)];
+    rules.extend(Analyzer::new().rules);
+    rules
+}
+
+fn functions() -> Vec<ScalarUDF> {
+    vec![
+        date_bin::DateBin::new().into(),
+        date_trunc::DateTrunc::new().into(),
+        octet_length::OctetLength::new().into(),
+        to_char::ToChar::new().into(),
+        to_timestamp::ToTimestamp::new().into(),
+    ]
 }
