@@ -6,10 +6,13 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion, TreeNodeVisitor};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, Visit};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use icefold_core::{Error, ErrorKind, Result};
@@ -43,6 +46,49 @@ pub(crate) fn check_length(sql: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a statement whose expressions nest deeper than what may run, before anything is done with it that takes longer than
+/// it is long. Chains of `AND` and `OR` do not count: they are made shallow, see `planner::balance`.
+///
+/// # Errors
+/// `InvalidInput` naming the limit.
+pub(crate) fn check_nesting(statement: &Statement) -> Result<()> {
+    let inner = match statement {
+        Statement::Statement(inner) => inner,
+        Statement::Explain(explain) => return check_nesting(&explain.statement),
+        _ => return Ok(()),
+    };
+    let mut nesting = Nesting::default();
+    // It only counts, which does not end early.
+    let _ = inner.visit(&mut nesting);
+    refuse_beyond("an expression", nesting.deepest)
+}
+
+/// Counts how deep expressions nest as they were written.
+#[derive(Default)]
+struct Nesting {
+    now: usize,
+    deepest: usize,
+}
+
+fn is_chain(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::BinaryOp { op: ast::BinaryOperator::And | ast::BinaryOperator::Or, .. })
+}
+
+impl ast::Visitor for Nesting {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        self.now += usize::from(!is_chain(expr));
+        self.deepest = self.deepest.max(self.now);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        self.now -= usize::from(!is_chain(expr));
+        ControlFlow::Continue(())
+    }
+}
+
 /// Refuses a plan that nests deeper than the stacks of ordinary threads.
 ///
 /// # Errors
@@ -56,13 +102,16 @@ pub(crate) fn check_depth(plan: &LogicalPlan) -> Result<()> {
             Ok(TreeNodeRecursion::Continue)
         })
     });
-    for (what, depth) in [("an expression", deepest), ("a plan", Depth::of(plan))] {
-        if depth > MAX_DEPTH {
-            return Err(Error::invalid(format!(
-                "the query has {what} that nests {depth} levels deep, more than {MAX_DEPTH}: write `x IN (…)` for many \
-                 alternatives, or ask in several queries"
-            )));
-        }
+    refuse_beyond("an expression", deepest)?;
+    refuse_beyond("a plan", Depth::of(plan))
+}
+
+fn refuse_beyond(what: &str, depth: usize) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(Error::invalid(format!(
+            "the query has {what} that nests {depth} levels deep, more than {MAX_DEPTH}: write `x IN (…)` for many \
+             alternatives, or ask in several queries"
+        )));
     }
     Ok(())
 }

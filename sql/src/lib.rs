@@ -6,7 +6,7 @@
 //!                     └─▶ MetadataTable: snapshots, files, manifests, checkpoints
 //! ```
 //!
-//! * [`session`]: what users of the crate see. `namespace`: the names that a query can use.
+//! * [`session`]: what users of the crate see. [`settings`]: what they may set. `namespace`: the names that a query can use.
 //! * `planner`: DataFusion's rules, and where ours stand in for them.
 //! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
@@ -34,6 +34,7 @@ mod planner;
 mod scalar;
 mod scan;
 pub mod session;
+pub mod settings;
 mod split;
 mod statistics;
 pub mod table;
@@ -41,4 +42,5 @@ mod views;
 
 pub use locate::{Equal, files_with};
 pub use session::{QuerySession, QueryStream, SessionSettings};
+pub use settings::QuerySettings;
 pub use table::IcefoldTable;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -21,13 +23,13 @@ use datafusion::sql::sqlparser::ast;
 use futures::{Stream, StreamExt, TryStreamExt};
 use icefold_catalog::{Store, Warehouse};
 use icefold_core::{Error, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::error::from_datafusion;
 use crate::guard;
 use crate::metadata_tables::{MetadataFunction, MetadataKind};
 use crate::namespace::{CATALOG, Namespace, SessionCatalog};
 use crate::planner;
+use crate::settings::QuerySettings;
 use crate::views::VIEWS;
 
 /// Bytes of Parquet footers kept between the queries of a session.
@@ -36,18 +38,15 @@ const FOOTER_CACHE_BYTES: usize = 64 << 20;
 /// Largest consumers of memory that an error about the memory limit names.
 const CONSUMERS_IN_ERROR: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
 
-/// The least memory with which sorting and joining can make progress.
-const MIN_MEMORY_BYTES: usize = 16 << 20;
-
 /// How a session reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSettings {
     /// Parts of a query that run at the same time; by default as many as the machine has cores.
     pub target_partitions: usize,
-    /// Memory that the queries of the session may use together for sorting, grouping, joining and deleted rows, in
-    /// bytes; what does not fit goes to the system's temporary folder where it can.
-    pub memory_limit_bytes: usize,
+    /// What the queries of the session may use together.
+    pub query: QuerySettings,
+    /// Folder for what does not fit into memory, by default a new one in the system's temporary folder when it is needed.
+    pub spill_folder: Option<PathBuf>,
     /// Tables to read at an older snapshot: table name to snapshot id.
     pub pinned: BTreeMap<String, i64>,
 }
@@ -56,8 +55,8 @@ impl Default for SessionSettings {
     fn default() -> Self {
         SessionSettings {
             target_partitions: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            // Enough to group ten million keys, and half of what the smallest common machine has.
-            memory_limit_bytes: 1 << 30,
+            query: QuerySettings::default(),
+            spill_folder: None,
             pinned: BTreeMap::new(),
         }
     }
@@ -72,13 +71,7 @@ impl SessionSettings {
         if self.target_partitions == 0 {
             return Err(Error::invalid("`target_partitions` is 0: set it to the number of cores to use, at least 1"));
         }
-        if self.memory_limit_bytes < MIN_MEMORY_BYTES {
-            return Err(Error::invalid(format!(
-                "`memory_limit_bytes` is {}: set it to at least {MIN_MEMORY_BYTES}",
-                self.memory_limit_bytes
-            )));
-        }
-        Ok(())
+        self.query.validate()
     }
 }
 
@@ -149,6 +142,7 @@ impl QuerySession {
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(from_datafusion)?;
         check_reads_only(&statement)?;
+        guard::check_nesting(&statement)?;
         for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
             if let Some(name) = self.tables.own_name(&reference)
                 && self.tables.find(name)?.is_none()
@@ -223,8 +217,16 @@ fn config(settings: &SessionSettings, namespace: &str) -> SessionConfig {
 }
 
 fn runtime(settings: &SessionSettings) -> datafusion::common::Result<Arc<RuntimeEnv>> {
-    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit_bytes), CONSUMERS_IN_ERROR);
-    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_metadata_cache_limit(FOOTER_CACHE_BYTES).build_arc()
+    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.query.memory_limit_bytes), CONSUMERS_IN_ERROR);
+    let spill = match &settings.spill_folder {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
+        .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
+        .build_arc()
 }
 
 /// The result of a query, batch by batch. It ends after an error.

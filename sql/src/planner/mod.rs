@@ -53,3 +53,6 @@ fn functions() -> Vec<ScalarUDF> {
         to_timestamp::ToTimestamp::new().into(),
     ]
 }
+
+#[cfg(test)]
+mod tests;

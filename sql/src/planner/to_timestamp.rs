@@ -83,7 +83,7 @@ fn of_fractions(seconds: &ColumnarValue) -> Result<ColumnarValue> {
         None => array.as_primitive::<Float64Type>().try_unary(|seconds| {
             let micros = (seconds * 1e6).round();
             // 2^63; beyond it and for NaN there is no microsecond.
-            if micros.abs() < 9.223372036854775807e18 { Ok(micros as i64) } else { Err(out_of_range()) }
+            if micros.abs() < 9_223_372_036_854_775_808.0 { Ok(micros as i64) } else { Err(out_of_range()) }
         })?,
     };
     let micros: ArrayRef = Arc::new(micros);
