@@ -207,3 +207,33 @@ fn unprintable(error: arrow::error::ArrowError) -> Error {
     Error::new(ErrorKind::InvalidInput, "the result has a type that this format cannot show: cast it in the query")
         .because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    fn schema(names: [&str; 2]) -> Schema {
+        Schema::new(names.map(|name| Field::new(name, DataType::Int64, true)).to_vec())
+    }
+
+    #[test]
+    fn json_has_every_column_also_where_it_is_null() {
+        let columns: Vec<arrow::array::ArrayRef> =
+            vec![Arc::new(Int64Array::from(vec![Some(1), None])), Arc::new(Int64Array::from(vec![None, None]))];
+        let batch = RecordBatch::try_new(Arc::new(schema(["a", "b"])), columns).expect("batch");
+        let text = String::from_utf8(json_lines(&[batch]).expect("lines")).expect("text");
+        assert_eq!(text, "{\"a\":1,\"b\":null}\n{\"a\":null,\"b\":null}\n");
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_no_json_object() {
+        check_keys(&schema(["id", "ID"])).expect("two names");
+        let error = check_keys(&schema(["id", "id"])).expect_err("one name");
+        assert!(error.message().contains("`id`") && error.message().contains("AS"), "{error}");
+    }
+}
