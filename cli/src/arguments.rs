@@ -324,6 +324,17 @@ pub(crate) struct QueryArguments {
     /// How to print rows [default: table, or json with --json]
     #[arg(long)]
     pub(crate) format: Option<RowFormat>,
+    /// Memory for sorting, grouping and joining before the query goes to disk or ends [default: 1 GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_limit_bytes: Option<u64>,
+}
+
+impl QueryArguments {
+    /// Returns the settings that these options give.
+    pub(crate) fn settings(&self) -> Vec<GivenOption> {
+        let limit = self.memory_limit_bytes.map(|bytes| bytes.to_string());
+        limit.map(|bytes| ("query.memory_limit_bytes", bytes, "--memory-limit-bytes")).into_iter().collect()
+    }
 }
 
 /// How rows are printed.

@@ -19,6 +19,10 @@ pub(crate) enum Exit {
     Refused,
     /// Stored state contradicts itself.
     Corrupt,
+    /// A query was ended by Ctrl-C: as the shell tells it, 128 and the number of the signal.
+    Interrupted,
+    /// A query was asked to terminate.
+    Terminated,
 }
 
 impl Exit {
@@ -44,6 +48,8 @@ impl Exit {
             Exit::Fenced => 4,
             Exit::Refused => 5,
             Exit::Corrupt => 6,
+            Exit::Interrupted => 130,
+            Exit::Terminated => 143,
         }
     }
 

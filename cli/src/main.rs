@@ -5,7 +5,7 @@
 //! * [`generate`]: realistic events with an exact account of them.
 //! * [`config`]: defaults, file, environment and options merged. [`session`]: one run. [`logging`]: the log.
 //! * [`exit`], [`failure`]: exit codes and how errors are told.
-//! * [`output`], [`progress`], [`figures`]: what is printed.
+//! * [`output`], [`progress`], [`figures`]: what is printed. [`watch`]: what ends a query early.
 
 #![allow(clippy::disallowed_methods, reason = "the program owns the real world: its clock, threads and timers")]
 
@@ -24,6 +24,7 @@ mod process;
 mod progress;
 mod replaceable;
 mod session;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit> {
             let session = begin(ingest.settings())?;
             session.block_on(commands::ingest::run(&session, ingest))
         }
+        Command::Query(arguments) => commands::query::run(&begin(arguments.settings())?, arguments),
         other => {
             let session = begin(vec![])?;
             session.block_on(on_tables(&session, other))
@@ -82,7 +84,6 @@ async fn on_tables(session: &Session, command: &Command) -> Result<Exit> {
         Command::Tables => commands::tables::list(session).await,
         Command::Snapshots(arguments) => commands::tables::snapshots(session, arguments).await,
         Command::Checkpoint(arguments) => commands::checkpoint::run(session, arguments).await,
-        Command::Query(arguments) => commands::query::run(session, arguments).await,
         Command::Quarantine(arguments) => commands::quarantine::run(session, arguments.command.as_ref()).await,
         Command::Contract(command) => commands::contract::run(session, command).await,
         Command::Explain(arguments) => commands::explain::run(session, arguments).await,

@@ -1,5 +1,7 @@
 //! Errors on their way through DataFusion: ours go in whole and come out whole, DataFusion's own get a kind.
 
+use std::error::Error as StdError;
+
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use icefold_core::error::find_in_chain;
@@ -50,17 +52,60 @@ pub(crate) fn copy(ours: &Error) -> Error {
 fn classify(error: DataFusionError) -> Error {
     let text = first_line(&error.strip_backtrace());
     let (kind, message) = match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => (
-            ErrorKind::Refused,
-            format!("the query needs more memory than its limit: raise the limit or ask for fewer rows: {text}"),
-        ),
+        DataFusionError::ResourcesExhausted(cause) => (ErrorKind::Refused, exhausted(cause, &text)),
         DataFusionError::ObjectStore(cause) => store_failure(cause, &text),
+        root if io_cause(root).is_some_and(is_full) => (
+            ErrorKind::Refused,
+            format!(
+                "the temporary folder {} is full: free it, set TMPDIR to a larger one, raise `query.memory_limit_bytes` or \
+                 ask for fewer rows: {text}",
+                temporary_folder()
+            ),
+        ),
         DataFusionError::IoError(cause) => (io_kind(cause), format!("reading or spilling failed: {text}")),
+        root if of_condition(root).is_some() => {
+            let what = of_condition(root).unwrap_or_default();
+            (
+                ErrorKind::InvalidInput,
+                format!("a condition of the query fails for a row: {what}: guard it with NULLIF, TRY_CAST or CASE"),
+            )
+        }
         DataFusionError::ParquetError(_) => (ErrorKind::Corrupt, format!("a file of the table cannot be read: {text}")),
         DataFusionError::Internal(_) => (ErrorKind::Bug, format!("the query engine contradicts itself: {text}")),
         _ => (ErrorKind::InvalidInput, text),
     };
     Error::new(kind, message).because(error)
+}
+
+/// Returns what failed when a condition was computed inside the Parquet reader, which tells it as an error of its own.
+fn of_condition(root: &DataFusionError) -> Option<String> {
+    const PREFIX: &str = "Error evaluating filter predicate: ";
+    let DataFusionError::ParquetError(_) = root else { return None };
+    let text = root.strip_backtrace();
+    let (_, debug) = text.split_once(PREFIX)?;
+    if debug.contains("DivideByZero") {
+        return Some("division by zero".to_owned());
+    }
+    // The reader keeps only the error as code shows it: the message stands between quotes.
+    let message = debug.split_once("(\"").and_then(|(_, rest)| rest.split_once("\")"));
+    Some(message.map_or(debug, |(message, _)| message).replace("\\\"", "\""))
+}
+
+/// Tells memory from the disk that should have taken its place.
+fn exhausted(cause: &str, text: &str) -> String {
+    if cause.contains("disk space") {
+        return format!(
+            "the query needs more room in the temporary folder {} than it may take: ask for fewer rows: {text}",
+            temporary_folder()
+        );
+    }
+    format!(
+        "the query needs more memory than `query.memory_limit_bytes`: raise that setting or ask for fewer rows: {text}"
+    )
+}
+
+fn temporary_folder() -> String {
+    format!("`{}`", std::env::temp_dir().display())
 }
 
 fn store_failure(cause: &object_store::Error, text: &str) -> (ErrorKind, String) {
@@ -74,6 +119,25 @@ fn store_failure(cause: &object_store::Error, text: &str) -> (ErrorKind, String)
         }
         _ => (ErrorKind::Transient, format!("the storage cannot be read now: {text}")),
     }
+}
+
+/// Returns the failure of the operating system below an error; spill files are written by Arrow, which wraps it.
+fn io_cause(error: &DataFusionError) -> Option<&std::io::Error> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref::<std::io::Error>() {
+            return Some(found);
+        }
+        next = match cause.downcast_ref::<ArrowError>() {
+            Some(ArrowError::IoError(_, inner)) => Some(inner),
+            _ => cause.source(),
+        };
+    }
+    None
+}
+
+fn is_full(cause: &std::io::Error) -> bool {
+    matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn io_kind(cause: &std::io::Error) -> ErrorKind {
@@ -91,8 +155,6 @@ fn first_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as StdError;
-
     use super::*;
 
     #[test]

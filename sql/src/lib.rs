@@ -6,11 +6,12 @@
 //!                     └─▶ MetadataTable: snapshots, files, manifests, checkpoints
 //! ```
 //!
-//! * [`session`]: what users of the crate see. `namespace`: the names that a query can use.
+//! * [`session`]: what users of the crate see. [`settings`]: what they may set. `namespace`: the names that a query can use.
 //! * `planner`: DataFusion's rules, and where ours stand in for them.
 //! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
 //! * `deletes`: applying what `icefold_files::deletes` says applies (invariant D1).
+//! * `guard`: a question that goes wrong ends with an error and leaves the process alive.
 //! * `metadata_tables`: the metadata as tables. `views`: sessions, edges of identities.
 //!
 //! Nothing here writes.
@@ -25,6 +26,7 @@ mod field_ids;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod locate;
 mod metadata_tables;
 mod namespace;
@@ -32,6 +34,7 @@ mod planner;
 mod scalar;
 mod scan;
 pub mod session;
+pub mod settings;
 mod split;
 mod statistics;
 pub mod table;
@@ -39,4 +42,5 @@ mod views;
 
 pub use locate::{Equal, files_with};
 pub use session::{QuerySession, QueryStream, SessionSettings};
+pub use settings::QuerySettings;
 pub use table::IcefoldTable;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{Result, ScalarValue, Statistics};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
@@ -117,6 +118,7 @@ pub(crate) struct ParquetScan {
     constants: Vec<FieldRef>,
     projection: Option<Vec<usize>>,
     is_exact: bool,
+    tells_bounds: bool,
     limit: Option<usize>,
     has_name_mapping: bool,
 }
@@ -130,6 +132,7 @@ impl ParquetScan {
             constants: Vec::new(),
             projection: None,
             is_exact: true,
+            tells_bounds: false,
             limit: None,
             has_name_mapping: false,
         }
@@ -153,6 +156,12 @@ impl ParquetScan {
     /// Says whether no row of the files is left out later, so that counts and bounds may stand for answers.
     pub(crate) fn with_exact_statistics(mut self, is_exact: bool) -> Self {
         self.is_exact = is_exact;
+        self
+    }
+
+    /// Tells the optimizer the least and greatest values of columns. Files are left out by their own either way.
+    pub(crate) fn with_bounds(mut self, tells_bounds: bool) -> Self {
+        self.tells_bounds = tells_bounds;
         self
     }
 
@@ -180,7 +189,10 @@ impl ParquetScan {
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
         let with_constants = !schema.table_partition_cols().is_empty();
         let files: Vec<_> = self.files.into_iter().map(|file| file.finish(with_constants)).collect();
-        let statistics = merge(&files, self.is_exact, schema.table_schema())?;
+        let mut statistics = merge(&files, self.is_exact, schema.table_schema())?;
+        if !self.tells_bounds {
+            statistics.column_statistics.iter_mut().for_each(hide_bounds);
+        }
         let source = ParquetSource::new(schema).with_table_parquet_options(options).with_parquet_file_reader_factory(
             Arc::new(CachedParquetFileReaderFactory::new(place.object_store(), cache)),
         );
@@ -193,6 +205,11 @@ impl ParquetScan {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+fn hide_bounds(column: &mut ColumnStatistics) {
+    column.min_value = Precision::Absent;
+    column.max_value = Precision::Absent;
 }
 
 /// Returns what is known of all files together; nothing, if one of them is unknown.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,24 +10,26 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use futures::{Stream, StreamExt, TryStreamExt};
 use icefold_catalog::{Store, Warehouse};
 use icefold_core::{Error, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::error::from_datafusion;
+use crate::guard;
 use crate::metadata_tables::{MetadataFunction, MetadataKind};
 use crate::namespace::{CATALOG, Namespace, SessionCatalog};
 use crate::planner;
+use crate::settings::QuerySettings;
 use crate::views::VIEWS;
 
 /// Bytes of Parquet footers kept between the queries of a session.
@@ -35,18 +38,15 @@ const FOOTER_CACHE_BYTES: usize = 64 << 20;
 /// Largest consumers of memory that an error about the memory limit names.
 const CONSUMERS_IN_ERROR: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
 
-/// The least memory with which sorting and joining can make progress.
-const MIN_MEMORY_BYTES: usize = 16 << 20;
-
 /// How a session reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSettings {
     /// Parts of a query that run at the same time; by default as many as the machine has cores.
     pub target_partitions: usize,
-    /// Memory that the queries of the session may use together for sorting, grouping, joining and deleted rows, in
-    /// bytes; what does not fit goes to the system's temporary folder where it can.
-    pub memory_limit_bytes: usize,
+    /// What the queries of the session may use together.
+    pub query: QuerySettings,
+    /// Folder for what does not fit into memory, by default a new one in the system's temporary folder when it is needed.
+    pub spill_folder: Option<PathBuf>,
     /// Tables to read at an older snapshot: table name to snapshot id.
     pub pinned: BTreeMap<String, i64>,
 }
@@ -55,8 +55,8 @@ impl Default for SessionSettings {
     fn default() -> Self {
         SessionSettings {
             target_partitions: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            // Enough to group ten million keys, and half of what the smallest common machine has.
-            memory_limit_bytes: 1 << 30,
+            query: QuerySettings::default(),
+            spill_folder: None,
             pinned: BTreeMap::new(),
         }
     }
@@ -71,19 +71,14 @@ impl SessionSettings {
         if self.target_partitions == 0 {
             return Err(Error::invalid("`target_partitions` is 0: set it to the number of cores to use, at least 1"));
         }
-        if self.memory_limit_bytes < MIN_MEMORY_BYTES {
-            return Err(Error::invalid(format!(
-                "`memory_limit_bytes` is {}: set it to at least {MIN_MEMORY_BYTES}",
-                self.memory_limit_bytes
-            )));
-        }
-        Ok(())
+        self.query.validate()
     }
 }
 
 /// SQL over the tables of a warehouse, read-only.
 ///
 /// All queries see the versions of the tables that were current when the session was opened.
+#[derive(Clone)]
 pub struct QuerySession {
     context: SessionContext,
     tables: Arc<Namespace>,
@@ -127,9 +122,19 @@ impl QuerySession {
     /// `InvalidInput` for SQL that is wrong or would change something, `NotFound` for an unknown table, and why a table
     /// cannot be read.
     pub async fn query(&self, sql: &str) -> Result<QueryStream> {
+        guard::check_length(sql)?;
+        let (session, sql) = (self.clone(), sql.to_owned());
+        guard::on_large_stack(|| async move { session.start(&sql).await }).await
+    }
+
+    async fn start(&self, sql: &str) -> Result<QueryStream> {
         let plan = self.plan(sql).await?;
-        let frame = DataFrame::new(self.context.state(), plan);
-        Ok(QueryStream(frame.execute_stream().await.map_err(from_datafusion)?))
+        let state = self.context.state();
+        let plan = state.optimize(&plan).map_err(from_datafusion)?;
+        guard::check_depth(&plan)?;
+        let plan = state.query_planner().create_physical_plan(&plan, &state).await.map_err(from_datafusion)?;
+        let batches = execute_stream(plan, self.context.task_ctx()).map_err(from_datafusion)?;
+        Ok(QueryStream { schema: batches.schema(), batches: Some(batches) })
     }
 
     async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
@@ -137,6 +142,7 @@ impl QuerySession {
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(from_datafusion)?;
         check_reads_only(&statement)?;
+        guard::check_nesting(&statement)?;
         for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
             if let Some(name) = self.tables.own_name(&reference)
                 && self.tables.find(name)?.is_none()
@@ -213,17 +219,29 @@ fn config(settings: &SessionSettings, namespace: &str) -> SessionConfig {
 }
 
 fn runtime(settings: &SessionSettings) -> datafusion::common::Result<Arc<RuntimeEnv>> {
-    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit_bytes), CONSUMERS_IN_ERROR);
-    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_metadata_cache_limit(FOOTER_CACHE_BYTES).build_arc()
+    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.query.memory_limit_bytes), CONSUMERS_IN_ERROR);
+    let spill = match &settings.spill_folder {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
+        .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
+        .build_arc()
 }
 
-/// The result of a query, batch by batch.
-pub struct QueryStream(SendableRecordBatchStream);
+/// The result of a query, batch by batch. It ends after an error.
+pub struct QueryStream {
+    schema: SchemaRef,
+    /// Gone after a panic: what it left half done is not asked again.
+    batches: Option<SendableRecordBatchStream>,
+}
 
 impl QueryStream {
     /// Returns the columns of the result.
     pub fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        Arc::clone(&self.schema)
     }
 
     /// Reads the result to its end.
@@ -239,7 +257,16 @@ impl Stream for QueryStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx).map_err(from_datafusion)
+        let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
+        let polled = guard::unpanicked(|| batches.poll_next_unpin(cx));
+        let polled = match polled {
+            Ok(polled) => polled.map_err(from_datafusion),
+            Err(panicked) => Poll::Ready(Some(Err(panicked))),
+        };
+        if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.batches = None;
+        }
+        polled
     }
 }
 

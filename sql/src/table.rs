@@ -40,13 +40,15 @@ use crate::statistics;
 const NAME_MAPPING: &str = "schema.name-mapping.default";
 
 /// A snapshot of a table, readable with SQL.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct IcefoldTable {
     name: String,
     metadata: TableMetadataRef,
     columns: Columns,
     files: Arc<dyn SnapshotFiles>,
-    listed: OnceCell<Vec<LiveFile>>,
+    listed: Arc<OnceCell<Vec<LiveFile>>>,
+    /// Scans tell the least and greatest values of columns; see `planner::whole_table_bounds`.
+    tells_bounds: bool,
 }
 
 impl IcefoldTable {
@@ -84,7 +86,13 @@ impl IcefoldTable {
         };
         let columns = Columns::of_table(name, &schema)?;
         let metadata = Arc::clone(metadata);
-        Ok(IcefoldTable { name: name.to_owned(), metadata, columns, files, listed: OnceCell::new() })
+        let listed = Arc::new(OnceCell::new());
+        Ok(IcefoldTable { name: name.to_owned(), metadata, columns, files, listed, tells_bounds: false })
+    }
+
+    /// Returns the same snapshot with scans that tell the bounds of columns; `None` if they do already.
+    pub(crate) fn with_bounds(&self) -> Option<Self> {
+        (!self.tells_bounds).then(|| IcefoldTable { tells_bounds: true, ..self.clone() })
     }
 
     async fn live_files(&self) -> Result<&Vec<LiveFile>> {
@@ -172,6 +180,7 @@ impl Scan<'_> {
         let mut scan = ParquetScan::new(columns.clone(), self.files(&columns).await?)
             .with_limit(self.limit)
             .with_exact_statistics(self.deletes.is_empty())
+            .with_bounds(self.table.tells_bounds)
             .with_name_mapping(metadata.properties().contains_key(NAME_MAPPING));
         let mut equality = None;
         if !sets.is_empty() {

@@ -16,14 +16,15 @@ pub(crate) const VIEWS: &[View] = &[
         name: "sessions",
         table: "events",
         // Within a session events are put in order by their time; those of one time by the order in which they came. A
-        // session of one page and nothing tracked is a bounce.
+        // session of one page and nothing tracked is a bounce. A time as a number is microseconds, so that a duration is rounded
+        // once, to the DOUBLE next to it; seconds since 1970 as a DOUBLE would have lost digits before they are subtracted.
         sql: "
 SELECT session_id,
        min(anonymous_id) AS anonymous_id,
        last_value(resolved_user_id ORDER BY session_event_number) AS resolved_user_id,
        min(event_time) AS started_at,
        max(event_time) AS ended_at,
-       CAST(extract(epoch FROM max(event_time)) - extract(epoch FROM min(event_time)) AS DOUBLE) AS duration_seconds,
+       CAST(CAST(max(event_time) AS BIGINT) - CAST(min(event_time) AS BIGINT) AS DOUBLE) / 1000000 AS duration_seconds,
        count(*) AS events,
        count(*) FILTER (WHERE event_type IN ('page', 'screen')) AS pages,
        first_value(coalesce(page_path, event_name) ORDER BY event_time, session_event_number)

@@ -14,6 +14,7 @@ const ROOTS: &[(&str, &str, &str)] = &[
     ("source", "writer/src/source/settings.rs", "TimeSettings"),
     ("decode", "writer/src/decode/settings.rs", "DecodeSettings"),
     ("enrich", "writer/src/enrich/settings.rs", "EnrichSettings"),
+    ("query", "sql/src/settings.rs", "QuerySettings"),
 ];
 /// Files with structs that the roots refer to.
 const FILES: &[&str] = &["catalog/src/settings.rs", "writer/src/settings.rs", "writer/src/fold/session/settings.rs"];
@@ -29,8 +30,8 @@ given as `--set KEY=VALUE`. Unknown keys are refused, with the nearest known one
 and where each value comes from, secrets hidden. `ICEFOLD_LOG` filters the log (for example `icefold_catalog=debug`).
 
 Options of their own: `--warehouse` and `--catalog` set the keys of that name, `--cores` sets `writer.cores`,
-`ingest --commit-bytes` sets `writer.commit_bytes`, `ingest --commit-interval` sets `writer.commit_interval_seconds` and
-`ingest --time-pattern` sets `source.time_pattern`.
+`ingest --commit-bytes` sets `writer.commit_bytes`, `ingest --commit-interval` sets `writer.commit_interval_seconds`,
+`ingest --time-pattern` sets `source.time_pattern` and `query --memory-limit-bytes` sets `query.memory_limit_bytes`.
 
 ```toml
 warehouse = \"s3://bucket/lake\"

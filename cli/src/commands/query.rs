@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::PathBuf;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::csv::WriterBuilder;
-use arrow::datatypes::Int64Type;
-use arrow::json::LineDelimitedWriter;
+use arrow::datatypes::{Int64Type, Schema};
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
 use arrow::util::pretty::{pretty_format_batches, pretty_format_batches_with_schema};
 use futures::StreamExt;
 use icefold_catalog::Warehouse;
@@ -14,22 +15,30 @@ use icefold_core::{Error, ErrorKind, Result};
 use icefold_sql::{QuerySession, QueryStream, SessionSettings};
 
 use crate::arguments::{QueryArguments, RowFormat};
+use crate::config::Settings;
 use crate::exit::Exit;
 use crate::figures;
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// A table for people shows at most this many rows; JSON and CSV show all.
 const MAX_TABLE_ROWS: usize = 1_000;
 
-/// Runs the command.
-pub(crate) async fn run(session: &Session, arguments: &QueryArguments) -> Result<Exit> {
+/// Runs the command, and ends it at once when it is told to stop.
+pub(crate) fn run(session: &Session, arguments: &QueryArguments) -> Result<Exit> {
+    let watch = Watch::begin(session)?;
+    session.block_on(ask(session, arguments, watch.spill_folder()))
+}
+
+async fn ask(session: &Session, arguments: &QueryArguments, spill_folder: Option<PathBuf>) -> Result<Exit> {
     let sql = match arguments.sql.as_str() {
         "-" => read_stdin()?,
         sql => sql.to_owned(),
     };
     let pinned = arguments.snapshot.iter().map(|text| pin(text)).collect::<Result<_>>()?;
     let warehouse = session.existing_warehouse().await?;
-    let stream = open(session, &warehouse, pinned).await?.query(&sql).await?;
+    let tables = QuerySession::open(&warehouse, SessionSettings { spill_folder, ..settings(session, pinned) }).await?;
+    let stream = tables.query(&sql).await?;
     let default = if session.output.json { RowFormat::Json } else { RowFormat::Table };
     match arguments.format.unwrap_or(default) {
         RowFormat::Table => print_table(session, stream).await?,
@@ -48,8 +57,12 @@ pub(crate) async fn open(
     warehouse: &Warehouse,
     pinned: BTreeMap<String, i64>,
 ) -> Result<QuerySession> {
-    let target_partitions = session.settings().writer.workers();
-    QuerySession::open(warehouse, SessionSettings { target_partitions, pinned, ..SessionSettings::default() }).await
+    QuerySession::open(warehouse, settings(session, pinned)).await
+}
+
+fn settings(session: &Session, pinned: BTreeMap<String, i64>) -> SessionSettings {
+    let Settings { writer, query, .. } = session.settings();
+    SessionSettings { target_partitions: writer.workers(), query: query.clone(), pinned, spill_folder: None }
 }
 
 /// Opens the tables as they are now for queries on so many cores.
@@ -96,15 +109,7 @@ pub(crate) fn cell(batches: &[RecordBatch], column: usize) -> Result<u64> {
 /// # Errors
 /// `InvalidInput` for a type that has no JSON form.
 pub(crate) fn objects(batches: &[RecordBatch]) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
-    let mut text = Vec::new();
-    let mut writer = arrow::json::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow::json::writer::LineDelimited>(&mut text);
-    for batch in batches {
-        writer.write(batch).map_err(unprintable)?;
-    }
-    writer.finish().map_err(unprintable)?;
-    drop(writer);
+    let text = json_lines(batches)?;
     let lines = serde_json::Deserializer::from_slice(&text).into_iter();
     lines.collect::<serde_json::Result<_>>().map_err(|e| Error::bug("a row has no JSON form").because(e))
 }
@@ -137,7 +142,10 @@ async fn print_table(session: &Session, mut stream: QueryStream) -> Result<()> {
     let (mut batches, mut shown, mut more) = (Vec::new(), 0, 0);
     while let Some(batch) = stream.next().await.transpose()? {
         let take = batch.num_rows().min(MAX_TABLE_ROWS - shown);
-        batches.push(batch.slice(0, take));
+        if take > 0 {
+            // A slice keeps the whole batch in memory, so those that are not shown must go.
+            batches.push(batch.slice(0, take));
+        }
         shown += take;
         more += batch.num_rows() - take;
     }
@@ -150,13 +158,36 @@ async fn print_table(session: &Session, mut stream: QueryStream) -> Result<()> {
 }
 
 async fn print_json(session: &Session, mut stream: QueryStream) -> Result<()> {
+    check_keys(&stream.schema())?;
     while let Some(batch) = stream.next().await.transpose()? {
-        let mut text = Vec::new();
-        let mut writer = LineDelimitedWriter::new(&mut text);
-        writer.write(&batch).and_then(|()| writer.finish()).map_err(unprintable)?;
-        session.output.write(&text)?;
+        session.output.write(&json_lines(std::slice::from_ref(&batch))?)?;
     }
     Ok(())
+}
+
+/// Returns one JSON object a row; every column is a key of each, also where it is NULL.
+fn json_lines(batches: &[RecordBatch]) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut text);
+    for batch in batches {
+        writer.write(batch).map_err(unprintable)?;
+    }
+    writer.finish().map_err(unprintable)?;
+    drop(writer);
+    Ok(text)
+}
+
+/// Refuses a result of which JSON could keep only one of two columns.
+fn check_keys(schema: &Schema) -> Result<()> {
+    let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(Error::invalid(format!(
+            "two columns of the result are called `{}`, which one JSON object cannot hold: name them apart with AS",
+            pair[0]
+        ))),
+    }
 }
 
 async fn print_csv(session: &Session, mut stream: QueryStream) -> Result<()> {
@@ -165,7 +196,7 @@ async fn print_csv(session: &Session, mut stream: QueryStream) -> Result<()> {
         let batch = stream.next().await.transpose()?;
         let Some(batch) = batch.or_else(|| header.clone()) else { return Ok(()) };
         let mut text = Vec::new();
-        let mut writer = WriterBuilder::new().with_header(header.take().is_some()).build(&mut text);
+        let mut writer = arrow::csv::WriterBuilder::new().with_header(header.take().is_some()).build(&mut text);
         writer.write(&batch).map_err(unprintable)?;
         drop(writer);
         session.output.write(&text)?;
@@ -175,4 +206,34 @@ async fn print_csv(session: &Session, mut stream: QueryStream) -> Result<()> {
 fn unprintable(error: arrow::error::ArrowError) -> Error {
     Error::new(ErrorKind::InvalidInput, "the result has a type that this format cannot show: cast it in the query")
         .because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    fn schema(names: [&str; 2]) -> Schema {
+        Schema::new(names.map(|name| Field::new(name, DataType::Int64, true)).to_vec())
+    }
+
+    #[test]
+    fn json_has_every_column_also_where_it_is_null() {
+        let columns: Vec<arrow::array::ArrayRef> =
+            vec![Arc::new(Int64Array::from(vec![Some(1), None])), Arc::new(Int64Array::from(vec![None, None]))];
+        let batch = RecordBatch::try_new(Arc::new(schema(["a", "b"])), columns).expect("batch");
+        let text = String::from_utf8(json_lines(&[batch]).expect("lines")).expect("text");
+        assert_eq!(text, "{\"a\":1,\"b\":null}\n{\"a\":null,\"b\":null}\n");
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_no_json_object() {
+        check_keys(&schema(["id", "ID"])).expect("two names");
+        let error = check_keys(&schema(["id", "id"])).expect_err("one name");
+        assert!(error.message().contains("`id`") && error.message().contains("AS"), "{error}");
+    }
 }

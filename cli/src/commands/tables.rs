@@ -16,7 +16,10 @@ use crate::session::Session;
 #[derive(Debug, Serialize)]
 struct TableRow {
     table: String,
+    /// Rows in data files, those that delete files delete counted in.
     rows: u64,
+    /// Whether there are no delete files, so that `rows` is what a query counts.
+    rows_are_exact: bool,
     files: u64,
     bytes: u64,
     snapshots: usize,
@@ -35,6 +38,7 @@ pub(crate) async fn list(session: &Session) -> Result<Exit> {
         let total = |key: &str| current.as_ref().map_or(0, |snapshot| number(snapshot, key));
         tables.push(TableRow {
             rows: total("total-records"),
+            rows_are_exact: total("total-delete-files") == 0,
             files: total("total-data-files"),
             bytes: total("total-files-size"),
             snapshots: table.metadata().snapshots().len(),
@@ -57,7 +61,7 @@ fn table_text(tables: &[TableRow], location: &str) -> String {
         .map(|table| {
             vec![
                 table.table.clone(),
-                figures::count(table.rows),
+                format!("{}{}", if table.rows_are_exact { "" } else { "up to " }, figures::count(table.rows)),
                 figures::count(table.files),
                 figures::bytes(table.bytes),
                 figures::count(table.snapshots as u64),

@@ -16,6 +16,7 @@ mod sources;
 use std::path::Path;
 
 use icefold_core::{Error, Result};
+use icefold_sql::QuerySettings;
 use icefold_writer::FailPoints;
 use icefold_writer::decode::DecodeSettings;
 use icefold_writer::enrich::settings::EnrichSettings;
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) decode: DecodeSettings,
     /// What events are enriched with.
     pub(crate) enrich: EnrichSettings,
+    /// What queries may use.
+    pub(crate) query: QuerySettings,
 }
 
 /// The settings in force, and where each value comes from.
@@ -100,6 +103,7 @@ pub(crate) fn load(
     settings.source.validate()?;
     settings.decode.validate()?;
     settings.enrich.validate()?;
+    settings.query.validate()?;
     Ok(Config { settings, layers })
 }
 
@@ -122,6 +126,7 @@ fn defaults() -> Result<Value> {
         keys.insert("source".to_owned(), self::tree(&TimeSettings::default())?);
         keys.insert("decode".to_owned(), self::tree(&DecodeSettings::default())?);
         keys.insert("enrich".to_owned(), self::tree(&EnrichSettings::default())?);
+        keys.insert("query".to_owned(), self::tree(&QuerySettings::default())?);
     }
     Ok(tree)
 }
@@ -133,6 +138,7 @@ fn tree(settings: &impl serde::Serialize) -> Result<Value> {
 fn settings(mut tree: Value) -> Result<Settings> {
     let mut section = |name| tree.as_object_mut().and_then(|keys| keys.remove(name)).unwrap_or_default();
     let (writer, source, decode, enrich) = (section("writer"), section("source"), section("decode"), section("enrich"));
+    let query = section("query");
     let refused = |e: serde_json::Error| Error::invalid(format!("a setting is refused: {e}"));
     Ok(Settings {
         catalog: serde_json::from_value(tree).map_err(refused)?,
@@ -140,6 +146,7 @@ fn settings(mut tree: Value) -> Result<Settings> {
         source: serde_json::from_value(source).map_err(refused)?,
         decode: serde_json::from_value(decode).map_err(refused)?,
         enrich: serde_json::from_value(enrich).map_err(refused)?,
+        query: serde_json::from_value(query).map_err(refused)?,
     })
 }
 

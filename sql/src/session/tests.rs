@@ -259,17 +259,21 @@ async fn a_table_that_cannot_be_queried_hinders_no_other() {
     assert!(text.contains("column `where`") && text.contains("table: places"), "{text}");
 }
 
+fn memory(memory_limit_bytes: usize) -> QuerySettings {
+    QuerySettings { memory_limit_bytes }
+}
+
 #[tokio::test]
 async fn a_query_past_its_memory_says_so() {
     let warehouse = warehouse().await;
     append(&warehouse, 0, 10, numbered(0..300_000)).await;
-    let settings = SessionSettings { memory_limit_bytes: MIN_MEMORY_BYTES, ..SessionSettings::default() };
+    let settings = SessionSettings { query: memory(16 << 20), ..SessionSettings::default() };
     let session = QuerySession::open(&warehouse, settings).await.expect("session");
     assert_eq!(answer(&session, "SELECT count(DISTINCT id % 1000) FROM people").await, ["1000"]);
     let join = "SELECT count(a.name || b.name) FROM people a JOIN people b ON a.name = b.name AND a.id + 1 > b.id";
     let (kind, text) = refusal(&session, join).await;
     assert_eq!(kind, ErrorKind::Refused, "{text}");
-    assert!(text.contains("memory"), "{text}");
+    assert!(text.contains("`query.memory_limit_bytes`"), "{text}");
 }
 
 #[tokio::test]
@@ -288,6 +292,6 @@ async fn a_file_that_is_gone_is_named() {
 fn settings_that_make_no_sense_are_named() {
     let none = SessionSettings { target_partitions: 0, ..SessionSettings::default() };
     assert!(none.validate().expect_err("none").to_string().contains("`target_partitions` is 0"));
-    let little = SessionSettings { memory_limit_bytes: 5, ..SessionSettings::default() };
-    assert!(little.validate().expect_err("little").to_string().contains("`memory_limit_bytes` is 5"));
+    let little = SessionSettings { query: memory(5), ..SessionSettings::default() };
+    assert!(little.validate().expect_err("little").to_string().contains("`query.memory_limit_bytes` is 5"));
 }
