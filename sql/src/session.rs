@@ -11,9 +11,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -134,9 +134,10 @@ impl QuerySession {
 
     async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
         let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(from_datafusion)?;
+        let recursion_limit = state.config_options().sql_parser.recursion_limit;
+        let mut statement = planner::parse(sql, recursion_limit).map_err(from_datafusion)?;
         check_reads_only(&statement)?;
+        planner::rewrite(&mut statement).map_err(from_datafusion)?;
         for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
             if let Some(name) = self.tables.own_name(&reference)
                 && self.tables.find(name)?.is_none()
