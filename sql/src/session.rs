@@ -137,7 +137,8 @@ impl QuerySession {
         let recursion_limit = state.config_options().sql_parser.recursion_limit;
         let mut statement = planner::parse(sql, recursion_limit).map_err(from_datafusion)?;
         check_reads_only(&statement)?;
-        planner::rewrite(&mut statement).map_err(from_datafusion)?;
+        let is_scalar = |name: &str| state.scalar_functions().contains_key(name);
+        planner::rewrite(&mut statement, &is_scalar).map_err(from_datafusion)?;
         for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
             if let Some(name) = self.tables.own_name(&reference)
                 && self.tables.find(name)?.is_none()

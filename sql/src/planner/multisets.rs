@@ -7,19 +7,21 @@ use std::ops::ControlFlow;
 
 use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, SetOperator, SetQuantifier, VisitorMut};
+use icefold_core::Error;
 
 use super::templates;
+use crate::error::from_datafusion;
 
 /// Rewrites the set operations of a statement.
 pub(super) struct Multisets;
 
 impl VisitorMut for Multisets {
-    type Break = datafusion::common::DataFusionError;
+    type Break = Error;
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         match rewrite(&mut query.body) {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
+            Err(error) => ControlFlow::Break(from_datafusion(error)),
         }
     }
 }

@@ -61,50 +61,69 @@ pub(super) fn distinct_from(parser: &mut Parser, left: &Expr) -> Option<Result<E
 
 #[cfg(test)]
 mod tests {
+    use datafusion::sql::parser::Statement;
+    use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SetExpr};
+
     use super::super::parse;
 
-    /// The tree of an expression, without what its text looks like.
-    fn tree(expression: &str) -> String {
+    fn parsed(expression: &str) -> Expr {
         let statement = parse(&format!("SELECT {expression}"), 50).expect(expression);
-        let text = format!("{statement:?}");
-        let spans = |part: &str| part.find("Span").map_or(part.len(), |at| at);
-        // Parentheses leave a `Nested` around what they hold: take it as one with the bare expression.
-        text.split("span: ").map(|part| part[..spans(part)].replace("Nested", "")).collect::<String>()
+        let Statement::Statement(statement) = statement else { panic!("{expression}") };
+        let ast::Statement::Query(query) = *statement else { panic!("{expression}") };
+        let SetExpr::Select(mut select) = *query.body else { panic!("{expression}") };
+        let Some(SelectItem::UnnamedExpr(expr)) = select.projection.pop() else { panic!("{expression}") };
+        expr
     }
 
-    /// Returns whether two expressions mean the same, parentheses aside.
-    fn same(left: &str, right: &str) -> bool {
-        let bare = |text: &str| tree(text).replace(['(', ')'], "").split_whitespace().collect::<String>();
-        let strip = |text: String| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-        strip(bare(left)) == strip(bare(right))
+    /// Writes an expression with a pair of parentheses around each operation.
+    fn full(expr: &Expr) -> String {
+        match expr {
+            Expr::Nested(inner) => full(inner),
+            Expr::BinaryOp { left, op, right } => format!("({} {op} {})", full(left), full(right)),
+            Expr::UnaryOp { op, expr } => format!("({op} {})", full(expr)),
+            Expr::IsDistinctFrom(left, right) => format!("({} <>> {})", full(left), full(right)),
+            Expr::IsNotDistinctFrom(left, right) => format!("({} <=> {})", full(left), full(right)),
+            Expr::IsNull(inner) => format!("({} IS NULL)", full(inner)),
+            Expr::Like { expr, pattern, .. } => format!("({} LIKE {})", full(expr), full(pattern)),
+            Expr::InList { expr, list, .. } => {
+                format!("({} IN {:?})", full(expr), list.iter().map(full).collect::<Vec<_>>())
+            }
+            Expr::Between { expr, low, high, .. } => {
+                format!("({} BETWEEN {} TO {})", full(expr), full(low), full(high))
+            }
+            Expr::Cast { expr, .. } => format!("({}::)", full(expr)),
+            Expr::AtTimeZone { timestamp, time_zone } => format!("({} AT {})", full(timestamp), full(time_zone)),
+            other => other.to_string(),
+        }
     }
 
     #[test]
     fn operators_bind_as_in_postgresql() {
-        for (typed, meant, not) in [
-            ("a IS DISTINCT FROM b AND c", "(a IS DISTINCT FROM b) AND c", "a IS DISTINCT FROM (b AND c)"),
-            ("a IS NOT DISTINCT FROM b OR c", "(a IS NOT DISTINCT FROM b) OR c", "a IS NOT DISTINCT FROM (b OR c)"),
-            ("a IS DISTINCT FROM b = c", "a IS DISTINCT FROM (b = c)", "(a IS DISTINCT FROM b) = c"),
-            ("NOT a IS DISTINCT FROM b", "NOT (a IS DISTINCT FROM b)", "(NOT a) IS DISTINCT FROM b"),
-            ("a = b LIKE c", "a = (b LIKE c)", "(a = b) LIKE c"),
-            ("a = b IN (c)", "a = (b IN (c))", "(a = b) IN (c)"),
-            ("a = b BETWEEN c AND d", "a = (b BETWEEN c AND d)", "(a = b) BETWEEN c AND d"),
-            ("a BETWEEN b AND c = d", "(a BETWEEN b AND c) = d", "a BETWEEN b AND (c = d)"),
-            ("a = b ~ c", "a = (b ~ c)", "(a = b) ~ c"),
-            ("a || b + c", "a || (b + c)", "(a || b) + c"),
-            ("a * b || c", "(a * b) || c", "a * (b || c)"),
-            ("a || b LIKE c || d", "(a || b) LIKE (c || d)", "a || (b LIKE c) || d"),
-            ("a = b || c", "a = (b || c)", "(a = b) || c"),
-            ("a @> b = c", "(a @> b) = c", "a @> (b = c)"),
-            ("NOT a LIKE b", "NOT (a LIKE b)", "(NOT a) LIKE b"),
-            ("NOT a = b", "NOT (a = b)", "(NOT a) = b"),
-            ("a = b IS NULL", "(a = b) IS NULL", "a = (b IS NULL)"),
-            ("-a * b", "(-a) * b", "-(a * b)"),
-            ("-a::text", "-(a::text)", "(-a)::text"),
-            ("a + b AT TIME ZONE c", "a + (b AT TIME ZONE c)", "(a + b) AT TIME ZONE c"),
+        for (typed, meant) in [
+            ("a IS DISTINCT FROM b AND c", "(a IS DISTINCT FROM b) AND c"),
+            ("a IS NOT DISTINCT FROM b OR c", "(a IS NOT DISTINCT FROM b) OR c"),
+            ("a IS DISTINCT FROM b = c", "a IS DISTINCT FROM (b = c)"),
+            ("NOT a IS DISTINCT FROM b", "NOT (a IS DISTINCT FROM b)"),
+            ("a = b LIKE c", "a = (b LIKE c)"),
+            ("a = b IN (c)", "a = (b IN (c))"),
+            ("a = b BETWEEN c AND d", "a = (b BETWEEN c AND d)"),
+            ("a BETWEEN b AND c = d", "(a BETWEEN b AND c) = d"),
+            ("a BETWEEN b AND c AND d", "(a BETWEEN b AND c) AND d"),
+            ("a = b ~ c", "a = (b ~ c)"),
+            ("a || b + c", "a || (b + c)"),
+            ("a * b || c", "(a * b) || c"),
+            ("a || b LIKE c || d", "(a || b) LIKE (c || d)"),
+            ("a = b || c", "a = (b || c)"),
+            ("a @> b = c", "(a @> b) = c"),
+            ("NOT a LIKE b", "NOT (a LIKE b)"),
+            ("NOT a = b", "NOT (a = b)"),
+            ("NOT a AND b", "(NOT a) AND b"),
+            ("a = b IS NULL", "(a = b) IS NULL"),
+            ("-a * b", "(-a) * b"),
+            ("-a::text", "-(a::text)"),
+            ("a + b AT TIME ZONE c", "a + (b AT TIME ZONE c)"),
         ] {
-            assert!(same(typed, meant), "`{typed}` is `{meant}`: {}", tree(typed));
-            assert!(!same(typed, not), "`{typed}` is not `{not}`");
+            assert_eq!(full(&parsed(typed)), full(&parsed(meant)), "`{typed}` is `{meant}`");
         }
     }
 }
