@@ -139,10 +139,12 @@ impl QuerySession {
 
     async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
         let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(from_datafusion)?;
+        let recursion_limit = state.config_options().sql_parser.recursion_limit;
+        let mut statement = planner::parse(sql, recursion_limit).map_err(from_datafusion)?;
         check_reads_only(&statement)?;
         guard::check_nesting(&statement)?;
+        let is_scalar = |name: &str| state.scalar_functions().contains_key(name);
+        planner::rewrite(&mut statement, &is_scalar).map_err(from_datafusion)?;
         for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
             if let Some(name) = self.tables.own_name(&reference)
                 && self.tables.find(name)?.is_none()

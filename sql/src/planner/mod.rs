@@ -4,60 +4,104 @@
 //! that costs, and when it can go.
 
 mod balance;
+mod column_names;
 mod date_bin;
 mod date_trunc;
+mod dialect;
 mod dynamic_filters;
+mod filters_by_place;
+mod ignored;
+mod in_lists;
 mod instants;
+mod multisets;
+mod named_windows;
 mod not_in;
 mod octet_length;
+mod precedence;
 mod semi_joins;
 mod similar_to;
+mod sources;
+mod statement;
+mod templates;
 mod time_comparison;
 mod time_types;
 mod to_char;
 mod to_timestamp;
+mod using_columns;
 mod whole_table_bounds;
+mod with_queries;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use datafusion::common::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
-use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::filter_pushdown::FilterPushdownPhase;
 use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Visit, VisitMut};
+use icefold_core::Error;
+
+pub(crate) use statement::parse;
+
+use crate::error::external;
+use dynamic_filters::DynamicFilters;
 
 /// Makes the state of a session that plans by DataFusion's rules and ours.
-pub(crate) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    // It moves a member of a struct below a projection, and drops a column that the projection computes under an old name
+    // (apache/datafusion#25414).
+    config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
     let mut builder = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_type_planner(Arc::new(time_types::TimeTypes))
         .with_analyzer_rules(analyzer_rules())
-        .with_optimizer_rule(Arc::new(semi_joins::DistinctKeys))
-        .with_optimizer_rule(Arc::new(whole_table_bounds::WholeTableBounds))
+        .with_optimizer_rules(optimizer_rules())
         .with_physical_optimizer_rules(physical_rules());
+    builder.relation_planners().get_or_insert_default().insert(0, Arc::new(column_names::ColumnNames));
     // Functions of ours take the place of those with their name.
     builder.scalar_functions().get_or_insert_default().extend(functions().into_iter().map(Arc::new));
     builder.build()
 }
 
-/// Returns the rules that make a plan mean what was asked. Those that look at types as they were written come first.
+/// Returns the rules that make a plan mean what was asked. Those that look at sources and types as they were written come first.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
-        vec![Arc::new(balance::Balance), Arc::new(similar_to::SimilarTo), Arc::new(time_comparison::TimeComparison)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
+        Arc::new(sources::OneNameOneSource),
+        Arc::new(balance::Balance),
+        Arc::new(similar_to::SimilarTo),
+        Arc::new(time_comparison::TimeComparison),
+    ];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(not_in::NotIn));
     rules
 }
 
-/// Returns DataFusion's rules about physical plans, with ours in their places.
+/// Returns the rules that make a plan cheaper.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    for rule in rules.iter_mut().filter(|rule| rule.name() == "simplify_expressions") {
+        *rule = Arc::new(in_lists::SimplifyButLists::default());
+    }
+    rules.push(Arc::new(semi_joins::DistinctKeys));
+    rules.push(Arc::new(whole_table_bounds::WholeTableBounds));
+    rules
+}
+
+/// Returns the rules about physical plans.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     for rule in &mut rules {
-        if rule.name() == dynamic_filters::DynamicFilters::REPLACES {
-            *rule = Arc::new(dynamic_filters::DynamicFilters);
+        match rule.name() {
+            "FilterPushdown" => *rule = Arc::new(filters_by_place::FiltersByPlace(FilterPushdownPhase::Pre)),
+            DynamicFilters::REPLACES => *rule = Arc::new(DynamicFilters),
+            _ => {}
         }
     }
     rules
@@ -71,6 +115,32 @@ fn functions() -> Vec<ScalarUDF> {
         to_char::ToChar::new().into(),
         to_timestamp::ToTimestamp::new().into(),
     ]
+}
+
+/// Rewrites a statement that DataFusion would misread. `is_scalar` tells whether a function of this name is computed row by row.
+///
+/// # Errors
+/// When it holds what cannot be answered right, named with another way to ask.
+pub(crate) fn rewrite(statement: &mut Statement, is_scalar: &dyn Fn(&str) -> bool) -> Result<()> {
+    match statement {
+        Statement::Explain(explain) => rewrite(&mut explain.statement, is_scalar),
+        Statement::Statement(statement) => {
+            whole(Visit::visit(statement, &mut ignored::Ignored { is_scalar }))?;
+            whole(VisitMut::visit(statement, &mut named_windows::NamedWindows))?;
+            whole(VisitMut::visit(statement, &mut using_columns::UsingColumns))?;
+            whole(VisitMut::visit(statement, &mut with_queries::WithQueries))?;
+            whole(VisitMut::visit(statement, &mut multisets::Multisets))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns why a visit ended early.
+fn whole(visit: ControlFlow<Error>) -> Result<()> {
+    match visit {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(external(error)),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,247 @@
+//! `x` after `FULL JOIN … USING (x)` and `RIGHT JOIN … USING (x)`: the value of the side that has one.
+//!
+//! DataFusion always takes the left side's, which is NULL where only the right side has a row. Here the bare name, and the column
+//! that `*` gives, become `coalesce(left.x, right.x)`. Where the text does not tell which table `x` is of, the query is refused.
+//!
+//! `FROM t` without SELECT is `SELECT * FROM t`, which DataFusion answers with rows of no columns.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    CaseWhen, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query,
+    ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SetExpr, TableFactor, TableWithJoins,
+    Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
+};
+use icefold_core::Error;
+
+/// Rewrites the names of merged columns.
+pub(super) struct UsingColumns;
+
+impl VisitorMut for UsingColumns {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        let SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
+        let merged = merged_of(select)?;
+        if merged.0.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        // An order goes by the columns that come out first.
+        let mut ordered = merged.clone();
+        ordered.0.retain(|name, _| !comes_out(&select.projection, name));
+        if let Some(OrderByKind::Expressions(orders)) = query.order_by.as_mut().map(|order| &mut order.kind) {
+            orders.iter_mut().try_for_each(|order| order.expr.visit(&mut Names::of(&ordered)))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if matches!(select.flavor, SelectFlavor::FromFirstNoSelect) && select.projection.is_empty() {
+            select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+        }
+        let merged = merged_of(select)?;
+        if merged.0.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        for item in &mut select.projection {
+            project(item, &merged)?;
+        }
+        select
+            .from
+            .iter_mut()
+            .flat_map(|from| &mut from.joins)
+            .try_for_each(|join| on(&mut join.join_operator, &merged))?;
+        let names = &mut Names::of(&merged);
+        select.selection.visit(names)?;
+        if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
+            groups.visit(names)?;
+        }
+        select.having.visit(names)?;
+        select.qualify.visit(names)?;
+        select.named_window.visit(names)
+    }
+}
+
+/// What each merged column is.
+#[derive(Clone, Default)]
+struct Merged(BTreeMap<String, Expr>);
+
+fn refuse(what: &str) -> ControlFlow<Error, Merged> {
+    ControlFlow::Break(Error::invalid(format!(
+        "{what} of a RIGHT or FULL JOIN … USING cannot be told: write ON a.x = b.x, and coalesce(a.x, b.x) among the columns"
+    )))
+}
+
+/// Returns the columns that outer joins merge so that the left one is not enough.
+fn merged_of(select: &Select) -> ControlFlow<Error, Merged> {
+    let mut all = Merged::default();
+    for from in &select.from {
+        all.0.extend(merged_by(from)?.0);
+    }
+    ControlFlow::Continue(all)
+}
+
+fn merged_by(from: &TableWithJoins) -> ControlFlow<Error, Merged> {
+    let needed = from.joins.iter().any(|join| is_outer(&join.join_operator) && using(&join.join_operator).is_some());
+    if !needed {
+        return ControlFlow::Continue(Merged::default());
+    }
+    let mut values: BTreeMap<String, Vec<Expr>> = BTreeMap::new();
+    for (place, join) in from.joins.iter().enumerate() {
+        let Some(columns) = using(&join.join_operator) else { continue };
+        let Some(right) = name_of(&join.relation) else { return refuse("a column") };
+        for column in columns {
+            let Some(column) = column.0.last().and_then(|part| part.as_ident()) else { return refuse("a column") };
+            let seen = values.contains_key(&normalized(column));
+            let first = (place == 0).then(|| name_of(&from.relation)).flatten();
+            if !seen && first.is_none() {
+                return refuse(&format!("the table of `{column}`"));
+            }
+            let of = |table: Vec<Ident>| Expr::CompoundIdentifier(table.into_iter().chain([column.clone()]).collect());
+            let value = values.entry(normalized(column)).or_insert_with(|| first.into_iter().map(of).collect());
+            match &join.join_operator {
+                JoinOperator::FullOuter(_) => value.push(of(right.clone())),
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) => *value = vec![of(right.clone())],
+                _ => {}
+            }
+        }
+    }
+    let merged = values.into_iter().map(|(name, values)| (name, first_with_value(values)));
+    ControlFlow::Continue(Merged(merged.collect()))
+}
+
+fn using(operator: &JoinOperator) -> Option<&[ObjectName]> {
+    match operator {
+        JoinOperator::Join(JoinConstraint::Using(columns))
+        | JoinOperator::Inner(JoinConstraint::Using(columns))
+        | JoinOperator::Left(JoinConstraint::Using(columns))
+        | JoinOperator::LeftOuter(JoinConstraint::Using(columns))
+        | JoinOperator::Right(JoinConstraint::Using(columns))
+        | JoinOperator::RightOuter(JoinConstraint::Using(columns))
+        | JoinOperator::FullOuter(JoinConstraint::Using(columns)) => Some(columns),
+        _ => None,
+    }
+}
+
+/// Refuses a condition of another join that reads a merged column: how much is merged there depends on the order of the joins.
+fn on(operator: &mut JoinOperator, merged: &Merged) -> ControlFlow<Error> {
+    match operator {
+        JoinOperator::Join(JoinConstraint::On(condition))
+        | JoinOperator::Inner(JoinConstraint::On(condition))
+        | JoinOperator::Left(JoinConstraint::On(condition))
+        | JoinOperator::LeftOuter(JoinConstraint::On(condition))
+        | JoinOperator::Right(JoinConstraint::On(condition))
+        | JoinOperator::RightOuter(JoinConstraint::On(condition))
+        | JoinOperator::FullOuter(JoinConstraint::On(condition)) => condition.visit(&mut Names { merged, depth: 1 }),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+fn is_outer(operator: &JoinOperator) -> bool {
+    matches!(operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_))
+}
+
+/// Returns the name under which a table's columns can be asked for.
+fn name_of(relation: &TableFactor) -> Option<Vec<Ident>> {
+    match relation {
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(vec![alias.name.clone()]),
+        TableFactor::Table { name, alias: None, args: None, .. } => {
+            name.0.iter().map(|part| part.as_ident().cloned()).collect()
+        }
+        _ => None,
+    }
+}
+
+fn normalized(name: &Ident) -> String {
+    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+}
+
+/// Returns the first of some values that is not NULL.
+fn first_with_value(mut values: Vec<Expr>) -> Expr {
+    let last = values.pop().unwrap_or_else(|| Expr::value(Value::Null));
+    values.into_iter().rev().fold(last, |rest, value| Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition: Expr::IsNotNull(Box::new(value.clone())), result: value }],
+        else_result: Some(Box::new(rest)),
+    })
+}
+
+/// Returns whether a column of this name is among those that come out.
+fn comes_out(projection: &[SelectItem], name: &str) -> bool {
+    projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(Expr::Identifier(column)) | SelectItem::ExprWithAlias { alias: column, .. } => {
+            normalized(column) == name
+        }
+        SelectItem::Wildcard(_) => true,
+        _ => false,
+    })
+}
+
+fn project(item: &mut SelectItem, merged: &Merged) -> ControlFlow<Error> {
+    match item {
+        SelectItem::UnnamedExpr(Expr::Identifier(column)) => {
+            if let Some(value) = merged.0.get(&normalized(column)) {
+                *item = SelectItem::ExprWithAlias { expr: value.clone(), alias: column.clone() };
+            }
+            ControlFlow::Continue(())
+        }
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.visit(&mut Names::of(merged)),
+        SelectItem::Wildcard(options) => {
+            let WildcardAdditionalOptions { opt_ilike, opt_exclude, opt_except, opt_replace, .. } = &*options;
+            if opt_ilike.is_some() || opt_exclude.is_some() || opt_except.is_some() || opt_replace.is_some() {
+                return refuse("`*` with exceptions").map_continue(|_| ());
+            }
+            let items = merged.0.iter().map(|(name, value)| {
+                let column_name = Ident::with_quote('"', name);
+                Box::new(ReplaceSelectElement { expr: value.clone(), column_name, as_keyword: true })
+            });
+            options.opt_replace = Some(ReplaceSelectItem { items: items.collect() });
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// Puts values in the place of names.
+struct Names<'a> {
+    merged: &'a Merged,
+    /// How many queries inside of the expression are open: a name there may be of their tables.
+    depth: usize,
+}
+
+impl<'a> Names<'a> {
+    fn of(merged: &'a Merged) -> Self {
+        Names { merged, depth: 0 }
+    }
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        let Expr::Identifier(column) = &*expr else { return ControlFlow::Continue(()) };
+        let Some(value) = self.merged.0.get(&normalized(column)) else { return ControlFlow::Continue(()) };
+        if self.depth > 0 {
+            return refuse(&format!("`{column}` in a subquery or another condition")).map_continue(|_| ());
+        }
+        *expr = Expr::Nested(Box::new(value.clone()));
+        ControlFlow::Continue(())
+    }
+}
