@@ -5,6 +5,8 @@ use datafusion::error::DataFusionError;
 use icefold_core::error::find_in_chain;
 use icefold_core::{Error, ErrorKind};
 
+use crate::hints;
+
 /// Wraps one of our errors for DataFusion.
 pub(crate) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
@@ -50,6 +52,9 @@ pub(crate) fn copy(ours: &Error) -> Error {
 fn classify(error: DataFusionError) -> Error {
     let text = first_line(&error.strip_backtrace());
     let (kind, message) = match error.find_root() {
+        DataFusionError::SchemaError(cause, _) => (ErrorKind::InvalidInput, hints::of_schema(cause).unwrap_or(text)),
+        // The second line names what may be meant.
+        DataFusionError::Plan(plan) => (ErrorKind::InvalidInput, plan.lines().collect::<Vec<_>>().join(" ")),
         DataFusionError::ResourcesExhausted(_) => (
             ErrorKind::Refused,
             format!("the query needs more memory than its limit: raise the limit or ask for fewer rows: {text}"),

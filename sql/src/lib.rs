@@ -11,12 +11,15 @@
 //! * [`table`]: one snapshot of one table: pruning, deletes, the plan. `bounds` and `statistics`: what manifests say of files.
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
 //! * `deletes`: applying what `icefold_files::deletes` says applies (invariant D1).
+//! * `as_of`: which snapshot a query means that names a version or a time.
+//! * `json`: JSON in SQL.
 //! * `metadata_tables`: the metadata as tables. `views`: sessions, edges of identities.
 //!
 //! Nothing here writes.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests meet the real world where it is their subject"))]
 
+mod as_of;
 mod bounds;
 mod columns;
 mod deletes;
@@ -25,6 +28,8 @@ mod field_ids;
 mod files;
 #[cfg(test)]
 mod fixture;
+mod hints;
+mod json;
 mod locate;
 mod metadata_tables;
 mod namespace;

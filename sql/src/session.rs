@@ -11,9 +11,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -103,6 +103,8 @@ impl QuerySession {
         for kind in MetadataKind::ALL {
             context.register_udtf(kind.name(), Arc::new(MetadataFunction { kind, tables: Arc::clone(&tables) }));
         }
+        let time_travel = planner::TimeTravel { tables: Arc::clone(&tables) };
+        context.state_ref().write().register_relation_planner(Arc::new(time_travel)).map_err(from_datafusion)?;
         let session = QuerySession { context, tables };
         session.tables.set_views(session.views().await?);
         Ok(session)
@@ -134,8 +136,8 @@ impl QuerySession {
 
     async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
         let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(from_datafusion)?;
+        let recursion_limit = state.config_options().sql_parser.recursion_limit;
+        let statement = planner::parse(sql, recursion_limit).map_err(from_datafusion)?;
         check_reads_only(&statement)?;
         for reference in state.resolve_table_references(&statement).map_err(from_datafusion)? {
             if let Some(name) = self.tables.own_name(&reference)
