@@ -191,4 +191,15 @@ mod tests {
         }
         assert_eq!(format!("{:?}", parse("SELECT a->>'x'::int", 50).expect("SQL")).matches("Cast").count(), 1);
     }
+
+    #[test]
+    fn the_examples_of_the_docs_are_read() {
+        let page = include_str!("../../../docs/sql.md");
+        let blocks = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let examples: Vec<_> = blocks.flat_map(|block| block.split(';')).filter(|sql| !sql.trim().is_empty()).collect();
+        assert!(examples.len() > 8, "{examples:?}");
+        for sql in examples {
+            parse(sql, 50).expect(sql);
+        }
+    }
 }
