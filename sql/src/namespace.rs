@@ -103,7 +103,8 @@ impl Namespace {
             (false, true) => format!("the tables are {}", tables.join(", ")),
             (false, false) => format!("the tables are {}, the views {}", tables.join(", "), views.join(", ")),
         };
-        let all = self.tables.keys().map(String::as_str).chain(self.view_names());
+        let mut all: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+        all.extend(self.view_names());
         let meant = nearest(name, all).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
         Error::new(ErrorKind::NotFound, format!("no table `{name}`{meant}: {hint}"))
     }
