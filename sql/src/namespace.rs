@@ -104,7 +104,9 @@ impl Namespace {
             (false, false) => format!("the tables are {}, the views {}", tables.join(", "), views.join(", ")),
         };
         let mut all: Vec<&str> = self.tables.keys().map(String::as_str).collect();
-        all.extend(self.view_names());
+        for view in self.view_names() {
+            all.push(view);
+        }
         let meant = nearest(name, all).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
         Error::new(ErrorKind::NotFound, format!("no table `{name}`{meant}: {hint}"))
     }

@@ -26,7 +26,8 @@ const PLACE_OF_A_VERSION: &str = "a version stands right after a table's name an
 /// # Errors
 /// When the text is no SQL, holds no statement or several, or nests deeper than `recursion_limit`.
 pub(crate) fn parse(sql: &str, recursion_limit: usize) -> Result<Statement> {
-    let tokens = Tokenizer::new(&Icefold, sql).tokenize_with_location().map_err(ParserError::from)?;
+    let tokens = Tokenizer::new(&Icefold, sql).tokenize_with_location();
+    let tokens = tokens.map_err(|e| unreadable(&ParserError::from(e).into(), false))?;
     let tokens = known_words(tokens);
     let has_version = versions(&tokens).next().is_some();
     let parsed = DFParserBuilder::new(tokens).with_dialect(&Icefold).with_recursion_limit(recursion_limit).build();
