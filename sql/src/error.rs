@@ -7,6 +7,8 @@ use datafusion::error::DataFusionError;
 use icefold_core::error::find_in_chain;
 use icefold_core::{Error, ErrorKind};
 
+use crate::hints;
+
 /// Wraps one of our errors for DataFusion.
 pub(crate) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
@@ -53,6 +55,9 @@ fn classify(error: DataFusionError) -> Error {
     let text = first_line(&error.strip_backtrace());
     let (kind, message) = match error.find_root() {
         DataFusionError::ResourcesExhausted(cause) => (ErrorKind::Refused, exhausted(cause, &text)),
+        DataFusionError::SchemaError(cause, _) => (ErrorKind::InvalidInput, hints::of_schema(cause).unwrap_or(text)),
+        // The second line names what may be meant.
+        DataFusionError::Plan(plan) => (ErrorKind::InvalidInput, plan.lines().collect::<Vec<_>>().join(" ")),
         DataFusionError::ObjectStore(cause) => store_failure(cause, &text),
         root if io_cause(root).is_some_and(is_full) => (
             ErrorKind::Refused,

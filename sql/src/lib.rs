@@ -12,12 +12,15 @@
 //! * `scan`, `split` and `field_ids`: reading Parquet files by field id, on all cores.
 //! * `deletes`: applying what `icefold_files::deletes` says applies (invariant D1).
 //! * `guard`: a question that goes wrong ends with an error and leaves the process alive.
+//! * `as_of`: which snapshot a query means that names a version or a time.
+//! * `json`: JSON in SQL.
 //! * `metadata_tables`: the metadata as tables. `views`: sessions, edges of identities.
 //!
 //! Nothing here writes.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests meet the real world where it is their subject"))]
 
+mod as_of;
 mod bounds;
 mod columns;
 mod deletes;
@@ -27,6 +30,8 @@ mod files;
 #[cfg(test)]
 mod fixture;
 mod guard;
+mod hints;
+mod json;
 mod locate;
 mod metadata_tables;
 mod namespace;

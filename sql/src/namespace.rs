@@ -14,9 +14,12 @@ use futures::{StreamExt, stream};
 use icefold_catalog::{LoadedTable, Warehouse};
 use icefold_core::{Error, ErrorKind};
 
+use crate::as_of::AsOf;
 use crate::error::{copy, external};
+use crate::hints::nearest;
 use crate::metadata_tables::{MetadataKind, MetadataTable};
 use crate::table::IcefoldTable;
+use crate::views::{VIEWS, View};
 
 /// Name of the one catalog of a session.
 pub(crate) const CATALOG: &str = "icefold";
@@ -100,7 +103,12 @@ impl Namespace {
             (false, true) => format!("the tables are {}", tables.join(", ")),
             (false, false) => format!("the tables are {}, the views {}", tables.join(", "), views.join(", ")),
         };
-        Error::new(ErrorKind::NotFound, format!("no table `{name}`: {hint}"))
+        let mut all: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+        for view in self.view_names() {
+            all.push(view);
+        }
+        let meant = nearest(name, all).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+        Error::new(ErrorKind::NotFound, format!("no table `{name}`{meant}: {hint}"))
     }
 
     /// Returns what a name stands for: a table, or `<table>$<kind>` for one of its metadata tables.
@@ -120,6 +128,32 @@ impl Namespace {
             Some(kind) if self.tables.contains_key(table) => Ok(Some(self.metadata_table(table, kind)?)),
             _ => Ok(None),
         }
+    }
+
+    /// Returns the view of that name that no table hides.
+    pub(crate) fn view_named(&self, name: &str) -> Option<&'static View> {
+        let there = !self.tables.contains_key(name) && self.view(name).is_some();
+        VIEWS.iter().find(|view| there && view.name == name)
+    }
+
+    /// Returns what [`Namespace::find`] does, a view excepted, at another version than the session's.
+    ///
+    /// # Errors
+    /// `NotFound` when the table has no such version; why the table cannot be queried.
+    pub(crate) fn at(&self, name: &str, as_of: &AsOf) -> icefold_core::Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(entry) = self.tables.get(name) {
+            let table = entry.loaded.as_ref().map_err(copy)?;
+            return Ok(Some(Arc::new(IcefoldTable::of(table, Some(as_of.snapshot(table)?))?)));
+        }
+        let Some((table, kind)) = name.rsplit_once('$') else { return Ok(None) };
+        let (Some(kind), Some(entry)) = (MetadataKind::of_name(kind), self.tables.get(table)) else { return Ok(None) };
+        if !kind.is_of_a_snapshot() {
+            return Err(Error::invalid(format!(
+                "`{name}` has no versions: it lists all retained snapshots, choose with `WHERE snapshot_id = …`"
+            )));
+        }
+        let table = entry.loaded.as_ref().map_err(copy)?;
+        Ok(Some(Arc::new(MetadataTable::new(kind, table.clone(), Some(as_of.snapshot(table)?)))))
     }
 
     /// Returns a metadata table.
@@ -146,7 +180,7 @@ impl Entry {
             Err(error) => Err(copy(error)),
             Ok(table) => {
                 // An unknown snapshot is a mistake of who opens the session, not a property of the table.
-                table.snapshot(pinned)?;
+                pinned.map(|id| AsOf::Snapshot(id).snapshot(table)).transpose()?;
                 IcefoldTable::of(table, pinned).map(Arc::new)
             }
         };

@@ -98,6 +98,8 @@ impl QuerySession {
         for kind in MetadataKind::ALL {
             context.register_udtf(kind.name(), Arc::new(MetadataFunction { kind, tables: Arc::clone(&tables) }));
         }
+        let time_travel = planner::TimeTravel { tables: Arc::clone(&tables) };
+        context.state_ref().write().register_relation_planner(Arc::new(time_travel)).map_err(from_datafusion)?;
         let session = QuerySession { context, tables };
         session.tables.set_views(session.views().await?);
         Ok(session)

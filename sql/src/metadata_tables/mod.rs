@@ -57,6 +57,11 @@ impl MetadataKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// Returns whether it shows one snapshot, and not all that are retained.
+    pub(crate) fn is_of_a_snapshot(self) -> bool {
+        matches!(self, MetadataKind::Files | MetadataKind::Manifests)
+    }
+
     fn schema(self) -> SchemaRef {
         match self {
             MetadataKind::Snapshots => snapshots::schema(),

@@ -1,6 +1,7 @@
 //! The language that queries are written in: sqlparser's generic dialect, except where that reads a query otherwise than who typed it.
 //!
-//! * Operators bind as PostgreSQL's do: see `precedence`.
+//! * Operators bind as PostgreSQL's do, `->` and `->>` tighter: see `precedence`.
+//! * A table's name may be followed by the version to read.
 
 use std::any::TypeId;
 
@@ -43,6 +44,10 @@ impl Dialect for Icefold {
 
     fn prec_value(&self, kind: Precedence) -> u8 {
         precedence::of_kind(kind)
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        true
     }
 
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {

@@ -13,6 +13,7 @@ mod filters_by_place;
 mod ignored;
 mod in_lists;
 mod instants;
+mod json;
 mod multisets;
 mod named_windows;
 mod not_in;
@@ -24,12 +25,14 @@ mod sources;
 mod statement;
 mod templates;
 mod time_comparison;
+mod time_travel;
 mod time_types;
 mod to_char;
 mod to_timestamp;
 mod using_columns;
 mod whole_table_bounds;
 mod with_queries;
+mod words;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -48,6 +51,7 @@ use datafusion::sql::sqlparser::ast::{Visit, VisitMut};
 use icefold_core::Error;
 
 pub(crate) use statement::parse;
+pub(crate) use time_travel::TimeTravel;
 
 use crate::error::external;
 use dynamic_filters::DynamicFilters;
@@ -66,7 +70,11 @@ pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Sess
         .with_physical_optimizer_rules(physical_rules());
     builder.relation_planners().get_or_insert_default().insert(0, Arc::new(column_names::ColumnNames));
     // Functions of ours take the place of those with their name.
-    builder.scalar_functions().get_or_insert_default().extend(functions().into_iter().map(Arc::new));
+    let scalar_functions = builder.scalar_functions().get_or_insert_default();
+    scalar_functions.extend(functions().into_iter().map(Arc::new));
+    scalar_functions.extend(words::functions());
+    scalar_functions.extend(crate::json::functions());
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(json::JsonOperators::new()));
     builder.build()
 }
 

@@ -3,6 +3,7 @@
 //! * `a IS DISTINCT FROM b AND c` is `(a IS DISTINCT FROM b) AND c`, not `a IS DISTINCT FROM (b AND c)`.
 //! * `a = b LIKE c` and `a = b IN (c)` compare `a` with what `LIKE` and `IN` say; so do `~` and its kin.
 //! * `a || b + c` adds first.
+//! * `->` and `->>` take the member first: `a->>'x' = 'y'`, `a->>'x' || 'y'` and `a->>'x'::int`.
 //! * `a @> b = c` and other operators of that kind come before a comparison.
 
 use datafusion::sql::sqlparser::ast::Expr;
@@ -20,9 +21,13 @@ const MATCH: u8 = 20;
 /// All operators that have no place of their own, `||` among them: below `+` (30).
 const OTHER: u8 = 22;
 
+/// `->` and `->>`: tighter than `::` (50), not as tight as the full stop in a name (100).
+const MEMBER: u8 = 60;
+
 /// Returns how tight an operator binds, `None` where the generic dialect is right.
 pub(super) fn of_token(token: &Token) -> Option<u8> {
     match token {
+        Token::Arrow | Token::LongArrow => Some(MEMBER),
         Token::StringConcat => Some(OTHER),
         Token::Tilde
         | Token::TildeAsterisk

@@ -14,6 +14,10 @@ use parquet::file::properties::WriterProperties;
 use super::*;
 use crate::fixture::lines;
 
+mod json;
+mod versions;
+mod words;
+
 #[derive(Debug)]
 struct Noon;
 
@@ -128,7 +132,7 @@ async fn an_unknown_table_names_those_there_are() {
     ] {
         let (kind, text) = refusal(&session, &sql).await;
         assert_eq!(kind, ErrorKind::NotFound, "{sql}: {text}");
-        assert_eq!(text, "no table `poeple`: the tables are `other`, `people`", "{sql}");
+        assert_eq!(text, "no table `poeple` (did you mean `people`?): the tables are `other`, `people`", "{sql}");
     }
     let error = open(&warehouse, &[("poeple", 1)]).await.err().expect("unknown");
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -182,7 +186,17 @@ async fn wrong_sql_is_the_askers_mistake() {
         let (kind, text) = refusal(&session, sql).await;
         assert!(matches!(kind, ErrorKind::InvalidInput | ErrorKind::NotFound), "{sql}: {text}");
     }
-    assert!(refusal(&session, "SELECT nme FROM people").await.1.contains("name"), "the right column is suggested");
+    for (sql, words) in [
+        ("SELECT nme FROM people", "no column `nme` (did you mean `name`?): the columns are `id`, `name`"),
+        ("SELECT people.nme FROM people", "no column `people.nme` (did you mean `name`?)"),
+        ("SELECT \"NAME\" FROM people", "no column `NAME` (did you mean `\"name\"`?"),
+        ("SELECT id FROM people a JOIN people b ON a.id = b.id", "such as `events.id`"),
+        ("SELECT uper('x')", "Did you mean 'upper'?"),
+        ("SELECT name, count(*) FROM people", "GROUP BY"),
+    ] {
+        let text = refusal(&session, sql).await.1;
+        assert!(text.contains(words), "{sql}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,69 @@
+//! What errors about names say: the nearest name, and those that there are.
+
+use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::{Column, SchemaError};
+
+/// Names of columns that an error lists.
+const COLUMNS_IN_ERROR: usize = 60;
+
+/// Returns the name that is nearest to `wanted`, if it may be what was meant.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let far = wanted.chars().count().div_ceil(3);
+    let distance = |name: &str| levenshtein(&name.to_lowercase(), &wanted);
+    names.into_iter().map(|name| (distance(name), name)).min().filter(|(away, _)| *away <= far).map(|(_, name)| name)
+}
+
+/// Says what is wrong with a column, and what to do.
+pub(crate) fn of_schema(error: &SchemaError) -> Option<String> {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => Some(no_column(field, valid_fields)),
+        SchemaError::AmbiguousReference { field } => Some(format!(
+            "column `{0}` is in more than one table here: write which one, such as `events.{0}`",
+            field.name
+        )),
+        _ => None,
+    }
+}
+
+fn no_column(wanted: &Column, columns: &[Column]) -> String {
+    let missing = format!("no column `{}`", wanted.flat_name());
+    if columns.is_empty() {
+        return format!("{missing}: there are none to choose from here; text stands in single quotes");
+    }
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let meant = match nearest(&wanted.name, names.iter().copied()) {
+        Some(name) if name != wanted.name && name.eq_ignore_ascii_case(&wanted.name) => {
+            format!(" (did you mean `\"{name}\"`? names without double quotes are read in lower case)")
+        }
+        // The column is there, under another table.
+        Some(name) if name == wanted.name => columns
+            .iter()
+            .find(|column| column.name == name)
+            .map(|column| format!(" (did you mean `{}`?)", column.flat_name()))
+            .unwrap_or_default(),
+        Some(name) => format!(" (did you mean `{name}`?)"),
+        None => String::new(),
+    };
+    let listed: Vec<_> = names.iter().take(COLUMNS_IN_ERROR).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > COLUMNS_IN_ERROR { ", …" } else { "" };
+    format!("{missing}{meant}: the columns are {}{more}", listed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_one_that_may_be_meant() {
+        let names = ["event_name", "event_time", "events", "identities"];
+        for (wanted, found) in [
+            ("event_tme", Some("event_time")),
+            ("Evnets", Some("events")),
+            ("revenue", None),
+            ("EVENT_NAME", Some("event_name")),
+        ] {
+            assert_eq!(nearest(wanted, names), found, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The functions of Athena, Redshift and Spark that have another name or another shape here.
+//!
+//! Calls are rewritten in the parsed query, before DataFusion sees them. A name that means one thing in one engine and another in
+//! the next is refused with the two ways to say it.
+
+mod formats;
+mod shapes;
+mod times;
+
+use std::ops::ControlFlow;
+
+use datafusion::common::Result;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, visit_expressions_mut,
+};
+
+use crate::error::external;
+pub(crate) use times::functions;
+
+/// Rewrites all calls in a statement.
+///
+/// # Errors
+/// `InvalidInput` for a call that would not mean here what it means where it comes from.
+pub(crate) fn rewrite(statement: &mut Statement) -> Result<()> {
+    let inner = match statement {
+        Statement::Explain(explain) => return rewrite(&mut explain.statement),
+        Statement::Statement(inner) => inner,
+        _ => return Ok(()),
+    };
+    let rewritten = visit_expressions_mut(inner.as_mut(), |expr| match rewritten(expr) {
+        Ok(Some(new)) => {
+            *expr = new;
+            ControlFlow::Continue(())
+        }
+        Ok(None) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match rewritten {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(external(error)),
+    }
+}
+
+fn rewritten(expr: &Expr) -> icefold_core::Result<Option<Expr>> {
+    let Expr::Function(function) = expr else { return Ok(None) };
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return Ok(None) };
+    let Some(args) = arguments(function) else { return Ok(None) };
+    shapes::rewrite(&name.value.to_lowercase(), function, &args)
+}
+
+/// Returns the arguments of a plain call.
+fn arguments(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let plain = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(plain).collect()
+}
