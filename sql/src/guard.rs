@@ -46,7 +46,7 @@ pub(crate) fn check_length(sql: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a statement whose expressions nest deeper than what may run, before anything is done with it that takes longer than
+/// Refuses a statement whose expressions or set operations nest deeper than what may run, before anything is done with it that takes longer than
 /// it is long. Chains of `AND` and `OR` do not count: they are made shallow, see `planner::balance`.
 ///
 /// # Errors
@@ -60,6 +60,7 @@ pub(crate) fn check_nesting(statement: &Statement) -> Result<()> {
     let mut nesting = Nesting::default();
     // It only counts, which does not end early.
     let _ = inner.visit(&mut nesting);
+    refuse_beyond("a chain of UNION, EXCEPT or INTERSECT", nesting.set_operations)?;
     refuse_beyond("an expression", nesting.deepest)
 }
 
@@ -68,14 +69,30 @@ pub(crate) fn check_nesting(statement: &Statement) -> Result<()> {
 struct Nesting {
     now: usize,
     deepest: usize,
+    set_operations: usize,
 }
 
 fn is_chain(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::BinaryOp { op: ast::BinaryOperator::And | ast::BinaryOperator::Or, .. })
 }
 
+/// Returns how many set operations (`UNION`, `EXCEPT`, `INTERSECT`) follow each other.
+fn set_operations(mut body: &ast::SetExpr) -> usize {
+    let mut count = 0;
+    while let ast::SetExpr::SetOperation { left, .. } = body {
+        count += 1;
+        body = left;
+    }
+    count
+}
+
 impl ast::Visitor for Nesting {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        self.set_operations = self.set_operations.max(set_operations(&query.body));
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
         self.now += usize::from(!is_chain(expr));

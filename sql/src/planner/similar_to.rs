@@ -80,7 +80,8 @@ fn regex(pattern: &str, escape: char) -> Result<String> {
 }
 
 fn push_literal(regex: &mut String, character: char) {
-    if character.is_ascii_punctuation() {
+    // Not every escape is a literal: `\<` is the beginning of a word.
+    if r"\.+*?()|[]{}^$&~-#".contains(character) {
         regex.push('\\');
     }
     regex.push(character);
@@ -96,8 +97,9 @@ mod tests {
             ("abc", "(?s)^(?:abc)$"),
             ("%(b|d)_", "(?s)^(?:.*(b|d).)$"),
             ("a.c^$", r"(?s)^(?:a\.c\^\$)$"),
-            (r"100\%", r"(?s)^(?:100\%)$"),
-            ("[a-z%.]+", r"(?s)^(?:[a-z\%\.]+)$"),
+            (r"100\%", "(?s)^(?:100%)$"),
+            ("[a-z%.]+", r"(?s)^(?:[a-z%\.]+)$"),
+            ("<b>{2,3}", "(?s)^(?:<b>{2,3})$"),
             ("[^a]{2,3}", "(?s)^(?:[^a]{2,3})$"),
         ] {
             assert_eq!(regex(pattern, '\\').expect(pattern), expected);
