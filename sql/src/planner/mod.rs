@@ -5,11 +5,29 @@
 
 use std::sync::Arc;
 
+use datafusion::common::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
+mod carried;
+mod casts;
+mod extremes;
+pub(crate) mod floats;
+mod integers;
+mod rewrite;
+mod sums;
+mod timestamps;
+mod values;
+mod windows;
+
 /// Makes the state of a session that plans by DataFusion's rules and ours.
-pub(crate) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
-    SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build()
+///
+/// # Errors
+/// When DataFusion does not have what one of ours stands in for.
+pub(crate) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
+    let builder = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
+    let mut state = values::rules(builder).build();
+    values::functions(&mut state)?;
+    Ok(state)
 }
