@@ -3,7 +3,7 @@
 //! A file keeps the schema it was written with. Its columns may since have got other names or wider types, and the table
 //! may have columns the file knows nothing of. DataFusion asks for an adapter for each file it opens; ours rewrites every
 //! expression over the table's columns into one over the file's: found by id under whatever name, cast when the type was
-//! promoted, null when the file does not have it.
+//! promoted, null when the file does not have it. Floats are made canonical on the way.
 //!
 //! A file without any field id (no Iceberg writer makes one) is read by name; a table that has a name mapping for such
 //! files is refused, because names alone would be a guess.
@@ -25,6 +25,7 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use crate::columns::Columns;
 use crate::error::external;
+use crate::planner::floats::canonical_column;
 
 /// Makes an adapter for each file of one scan.
 #[derive(Debug)]
@@ -92,10 +93,12 @@ impl FieldIdAdapter {
         let Some(index) = *place else { return missing(wanted) };
         let found = self.file.field(index);
         let column = Arc::new(Column::new(found.name(), index));
-        if found.data_type() == wanted.data_type() {
-            return Ok(column);
-        }
-        Ok(Arc::new(CastExpr::new_with_target_field(column, Arc::clone(wanted), None)))
+        let value: Arc<dyn PhysicalExpr> = if found.data_type() == wanted.data_type() {
+            column
+        } else {
+            Arc::new(CastExpr::new_with_target_field(column, Arc::clone(wanted), None))
+        };
+        Ok(canonical_column(value, wanted))
     }
 }
 

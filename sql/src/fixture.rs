@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use icefold_catalog::LiveFile;
 use icefold_core::Result;
 use icefold_fixture::Fixture;
 
 use crate::files::{Place, SnapshotFiles};
+use crate::planner;
 use crate::session::{SessionSettings, bare_context};
 use crate::table::IcefoldTable;
 
@@ -73,6 +75,17 @@ impl Queries for Fixture {
             .collect::<std::collections::BTreeSet<_>>()
             .len()
     }
+}
+
+/// Runs a query that needs no table, as a session would; one line per row in the order of the answer.
+pub(crate) async fn try_answer(sql: &str) -> datafusion::common::Result<Vec<String>> {
+    let state = planner::state(SessionConfig::new(), Arc::new(RuntimeEnv::default()))?;
+    Ok(lines(&SessionContext::new_with_state(state).sql(sql).await?.collect().await?))
+}
+
+/// As [`try_answer`], for a query that has an answer.
+pub(crate) async fn answer(sql: &str) -> Vec<String> {
+    try_answer(sql).await.expect(sql)
 }
 
 /// Returns the Parquet scans of a plan.

@@ -167,7 +167,8 @@ impl QuerySession {
 fn context(config: SessionConfig, settings: &SessionSettings, store: &Store) -> Result<SessionContext> {
     let runtime = runtime(settings).map_err(from_datafusion)?;
     runtime.register_object_store(store.object_store_url(), store.object_store());
-    Ok(SessionContext::new_with_state(planner::state(config, runtime)))
+    let state = planner::state(config, runtime).map_err(from_datafusion)?;
+    Ok(SessionContext::new_with_state(state))
 }
 
 /// Makes a context with the settings of a session, but without a warehouse: tables can be read and registered.

@@ -4,33 +4,42 @@
 //! that costs, and when it can go.
 
 mod balance;
+mod carried;
+mod casts;
 mod column_names;
 mod date_bin;
 mod date_trunc;
 mod dialect;
 mod dynamic_filters;
+mod extremes;
 mod filters_by_place;
+pub(crate) mod floats;
 mod ignored;
 mod in_lists;
 mod instants;
+mod integers;
 mod json;
 mod multisets;
 mod named_windows;
 mod not_in;
 mod octet_length;
 mod precedence;
+mod rewrite;
 mod semi_joins;
 mod similar_to;
 mod sources;
 mod statement;
+mod sums;
 mod templates;
-mod time_comparison;
 mod time_travel;
 mod time_types;
+mod timestamps;
 mod to_char;
 mod to_timestamp;
 mod using_columns;
+mod values;
 mod whole_table_bounds;
+mod windows;
 mod with_queries;
 mod words;
 
@@ -57,7 +66,10 @@ use crate::error::external;
 use dynamic_filters::DynamicFilters;
 
 /// Makes the state of a session that plans by DataFusion's rules and ours.
-pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+///
+/// # Errors
+/// When DataFusion does not have what one of ours stands in for.
+pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     // It moves a member of a struct below a projection, and drops a column that the projection computes under an old name
     // (apache/datafusion#25414).
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
@@ -75,7 +87,9 @@ pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Sess
     scalar_functions.extend(words::functions());
     scalar_functions.extend(crate::json::functions());
     builder.expr_planners().get_or_insert_default().insert(0, Arc::new(json::JsonOperators::new()));
-    builder.build()
+    let mut state = builder.build();
+    values::functions(&mut state)?;
+    Ok(state)
 }
 
 /// Returns the rules that make a plan mean what was asked. Those that look at sources and types as they were written come first.
@@ -84,10 +98,11 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(sources::OneNameOneSource),
         Arc::new(balance::Balance),
         Arc::new(similar_to::SimilarTo),
-        Arc::new(time_comparison::TimeComparison),
+        values::rule_before_coercion(),
     ];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(not_in::NotIn));
+    rules.extend(values::rules_after_coercion());
     rules
 }
 
