@@ -11,9 +11,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -106,6 +106,15 @@ impl QuerySession {
         let session = QuerySession { context, tables };
         session.tables.set_views(session.views().await?);
         Ok(session)
+    }
+
+    /// Plans and runs by another value of an option of DataFusion (`datafusion.…`): no answer may depend on one, which tests check.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an unknown option or value.
+    pub fn with_option(self, key: &str, value: &str) -> Result<Self> {
+        let set = self.context.state_ref().write().config_mut().options_mut().set(key, value);
+        set.map(|()| self).map_err(|e| Error::invalid(format!("`{key}` cannot be `{value}`")).because(e))
     }
 
     /// Plans the views over tables that are there.
