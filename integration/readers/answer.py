@@ -56,6 +56,7 @@ def duckdb(rows: Path) -> Callable[[str, str], pa.Table]:
 
 def spark(rows: Path) -> Callable[[str, str], pa.Table]:
     """Spark by the rules of ANSI, as the others are; each state is a set of views."""
+    from pyspark.sql.pandas.types import to_arrow_schema
     from read_with_spark import start_spark
 
     settings = {"spark.sql.ansi.enabled": "true", "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED"}
@@ -71,7 +72,7 @@ def spark(rows: Path) -> Callable[[str, str], pa.Table]:
         result = session.sql(re.sub(r"\bAS VARCHAR\)", "AS STRING)", sql))
         # Columns of one name are no columns for it.
         result = result.toDF(*(f"c{place}" for place in range(len(result.columns))))
-        return pa.Table.from_batches(result._collect_as_arrow()) if result.columns else pa.table({})
+        return pa.Table.from_batches(result._collect_as_arrow(), schema=to_arrow_schema(result.schema))
 
     return answer
 
