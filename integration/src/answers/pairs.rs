@@ -231,8 +231,10 @@ fn full_in_parts(g: &mut Generator) -> (String, String) {
     let (id, other) = (&left.unique[0], &right.unique[0]);
     let join = |how: &str| format!("SELECT {id}, {other} FROM {} {how} {} ON {a} {equal} {b}", left.sql, right.sql);
     let rest = format!(
-        "SELECT NULL, {other} FROM {} WHERE NOT EXISTS (SELECT 1 FROM {} WHERE {a} {equal} {b})",
-        right.sql, left.sql
+        "SELECT NULL, {other} FROM {} WHERE NOT EXISTS (SELECT 1 FROM {} WHERE {})",
+        right.sql,
+        left.sql,
+        spelled_out(&a, equal, &b)
     );
     (counted_pairs(&join("FULL JOIN")), counted_pairs(&format!("{} UNION ALL {rest}", join("LEFT JOIN"))))
 }
@@ -242,15 +244,23 @@ fn counted_pairs(sql: &str) -> String {
     format!("SELECT x, count(*), count(y), min(y), max(y) FROM ({sql}) AS q(x, y) GROUP BY x")
 }
 
+/// The same condition in a form that is no key of a join where NULL may be matched with NULL.
+fn spelled_out(a: &str, equal: &str, b: &str) -> String {
+    match equal {
+        "=" => format!("{a} = {b}"),
+        _ => format!("({a} = {b} OR ({a} IS NULL AND {b} IS NULL))"),
+    }
+}
+
 fn semi_and_anti(g: &mut Generator) -> (String, String) {
     let (left, right) = (g.table(), g.table());
     let (a, b) = comparable(g, &left, &right);
     let equal = g.one(&["=", "=", "IS NOT DISTINCT FROM"]);
     let (join, exists) = g.one(&[("LEFT SEMI JOIN", "EXISTS"), ("LEFT ANTI JOIN", "NOT EXISTS")]);
-    let id = &left.unique[0];
+    let (id, matching) = (&left.unique[0], spelled_out(&a, equal, &b));
     (
         format!("SELECT {id} FROM {} {join} {} ON {a} {equal} {b}", left.sql, right.sql),
-        format!("SELECT {id} FROM {} WHERE {exists} (SELECT 1 FROM {} WHERE {a} {equal} {b})", left.sql, right.sql),
+        format!("SELECT {id} FROM {} WHERE {exists} (SELECT 1 FROM {} WHERE {matching})", left.sql, right.sql),
     )
 }
 

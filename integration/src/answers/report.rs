@@ -9,7 +9,9 @@ use super::pairs::Pair;
 use super::questions::Question;
 use super::rows::difference;
 
-/// What is shown of the message of an error.
+/// What is shown of what is wrong.
+const WHAT_CHARS: usize = 400;
+/// What is shown of the message of an error where kinds are told apart.
 const MESSAGE_CHARS: usize = 90;
 
 /// Something that must not be.
@@ -32,8 +34,8 @@ pub struct Finding {
 pub struct Report {
     /// Answers that were the same.
     pub same: usize,
-    /// Questions that nobody would answer.
-    pub refused_by_both: usize,
+    /// Questions that nobody would answer, or neither way of asking, by what icefold said.
+    pub refused_by_both: BTreeMap<String, usize>,
     /// Questions that only the other engine would not answer, by what it said.
     pub refused_by_them: BTreeMap<String, usize>,
     /// Answers that may differ, by name.
@@ -63,8 +65,8 @@ impl Report {
                 }
                 Some(what) => ("another answer".to_owned(), what),
             },
-            (Err(_), Err(_)) => {
-                self.refused_by_both += 1;
+            (Err(message), Err(_)) => {
+                *self.refused_by_both.entry(kind_of(message)).or_default() += 1;
                 return false;
             }
             (Ok(_), Err(message)) => {
@@ -87,12 +89,12 @@ impl Report {
                 None => return self.agree(a.len()),
                 Some(what) => what,
             },
-            (Err(_), Err(_)) => {
-                self.refused_by_both += 1;
+            (Err(message), Err(_)) => {
+                *self.refused_by_both.entry(kind_of(message)).or_default() += 1;
                 return;
             }
-            (Ok(_), Err(_)) if may_refuse => {
-                self.refused_by_both += 1;
+            (Ok(_), Err(message)) if may_refuse => {
+                *self.refused_by_them.entry(kind_of(message)).or_default() += 1;
                 return;
             }
             (Ok(_), Err(message)) => format!("the second is refused: {message}"),
@@ -136,23 +138,23 @@ fn kind_of(message: &str) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} the same ({} with rows, {} rows), {} refused by both",
-            self.same, self.with_rows, self.rows, self.refused_by_both
-        )?;
+        writeln!(f, "{} the same ({} with rows, {} rows)", self.same, self.with_rows, self.rows)?;
         for (name, count) in &self.dialects {
             writeln!(f, "{count} by dialect: {name}")?;
         }
+        for (kind, count) in &self.refused_by_both {
+            writeln!(f, "{count} refused by both: {kind}")?;
+        }
         for (kind, count) in &self.refused_by_them {
-            writeln!(f, "{count} refused by the other engine: {kind}")?;
+            writeln!(f, "{count} refused by the other one: {kind}")?;
         }
         let mut kinds: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
         self.findings.iter().for_each(|finding| kinds.entry(&finding.kind).or_default().push(finding));
         for (kind, findings) in kinds {
             writeln!(f, "\n{} times: {kind}", findings.len())?;
             for finding in findings.iter().take(self.shown) {
-                writeln!(f, "  seed {}: {}\n    {}", finding.seed, finding.asked, finding.what)?;
+                let what: String = finding.what.chars().take(WHAT_CHARS).collect();
+                writeln!(f, "  seed {}: {}\n    {what}", finding.seed, finding.asked)?;
                 if let Some(verdict) = &finding.verdict {
                     writeln!(f, "    {verdict}")?;
                 }
