@@ -35,7 +35,7 @@ async fn generated_questions_are_answered_as_duckdb_answers_them() {
     let mut duckdb = scene.ask("duckdb", &questions);
     for question in &questions {
         let ours = scene.icefold.answer(question.state, 0, &question.sql).await;
-        let theirs = duckdb.next().expect("an answer of DuckDB");
+        let theirs = duckdb.next_answer().expect("an answer of DuckDB");
         if report.compare(question, &ours, &theirs) {
             found.push(question.clone());
             answers.push((ours, theirs));
@@ -96,7 +96,7 @@ impl Scene {
     fn judge(&self, found: &[Question], answers: &[(Answer, Answer)], report: &mut Report) {
         let mut spark = self.ask("spark", found);
         for (place, (question, (ours, theirs))) in found.iter().zip(answers).enumerate() {
-            let judge = spark.next().expect("an answer of Spark");
+            let judge = spark.next_answer().expect("an answer of Spark");
             let as_judge = |answer: &Answer| match (answer, &judge) {
                 (Ok(rows), Ok(right)) => difference(rows, right, question.is_ordered).is_none(),
                 (Err(_), Err(_)) => true,

@@ -139,6 +139,7 @@ impl Icefold {
     }
 
     /// Answers under the settings at a place in [`VARIANTS`]; a panic is an error like others.
+    #[expect(clippy::disallowed_methods, reason = "a question changes nothing: one that is cut short has no answer")]
     pub async fn answer(&self, state: State, variant: usize, sql: &str) -> Answer {
         let asked = AssertUnwindSafe(self.batches(state, variant, sql)).catch_unwind();
         let batches = match tokio::time::timeout(PATIENCE, asked).await {
@@ -213,7 +214,7 @@ impl Other {
     ///
     /// # Errors
     /// When the engine died.
-    pub fn next(&mut self) -> Result<Answer> {
+    pub fn next_answer(&mut self) -> Result<Answer> {
         let (mut kind, mut length) = ([0; 1], [0; 4]);
         self.answers.read_exact(&mut kind).map_err(|e| match e.kind() {
             ErrorKind::UnexpectedEof => anyhow::anyhow!("the engine ended before it had answered; see above"),

@@ -191,7 +191,8 @@ fn remove_common(mine: &mut Vec<Row>, yours: &mut Vec<Row>) {
         match (a.peek(), b.peek()) {
             (None, None) => break,
             (Some(x), Some(y)) if same(x, y) => {
-                (a.next(), b.next());
+                a.next();
+                b.next();
             }
             (Some(x), Some(y)) if by_value(x, y) == Ordering::Greater => only_yours.extend(b.next()),
             (Some(_), _) => only_mine.extend(a.next()),
