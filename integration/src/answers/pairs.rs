@@ -229,9 +229,10 @@ fn full_in_parts(g: &mut Generator) -> (String, String) {
     let (a, b) = comparable(g, &left, &right);
     let equal = g.one(&["=", "IS NOT DISTINCT FROM"]);
     let (id, other) = (&left.unique[0], &right.unique[0]);
-    let join = |how: &str| format!("SELECT {id}, {other} FROM {} {how} {} ON {a} {equal} {b}", left.sql, right.sql);
+    let join =
+        |how: &str| format!("SELECT {id} AS x, {other} AS y FROM {} {how} {} ON {a} {equal} {b}", left.sql, right.sql);
     let rest = format!(
-        "SELECT NULL, {other} FROM {} WHERE NOT EXISTS (SELECT 1 FROM {} WHERE {})",
+        "SELECT CAST(NULL AS BIGINT), {other} FROM {} WHERE NOT EXISTS (SELECT 1 FROM {} WHERE {})",
         right.sql,
         left.sql,
         spelled_out(&a, equal, &b)
@@ -239,9 +240,9 @@ fn full_in_parts(g: &mut Generator) -> (String, String) {
     (counted_pairs(&join("FULL JOIN")), counted_pairs(&format!("{} UNION ALL {rest}", join("LEFT JOIN"))))
 }
 
-/// What is long is counted, by columns that have any names.
+/// What is long is counted.
 fn counted_pairs(sql: &str) -> String {
-    format!("SELECT x, count(*), count(y), min(y), max(y) FROM ({sql}) AS q(x, y) GROUP BY x")
+    format!("SELECT x, count(*), count(y), min(y), max(y) FROM ({sql}) AS q GROUP BY x")
 }
 
 /// The same condition in a form that is no key of a join where NULL may be matched with NULL.
