@@ -517,6 +517,19 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 3_000, value_name = "N", value_parser = number)]
         commits: u64,
     },
+    /// How long the questions of an analyst take, and how long DuckDB takes over the same tables
+    #[command(after_help = "\
+Examples:
+  icefold bench query
+  icefold bench query --events 10000000 --duckdb \"$(integration/readers/setup)\"")]
+    Query {
+        /// Events to generate, ingest and ask about
+        #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = number)]
+        events: u64,
+        /// A Python with DuckDB and its extensions avro and iceberg, to be asked the same
+        #[arg(long, value_name = "PYTHON")]
+        duckdb: Option<PathBuf>,
+    },
 }
 
 /// Reads a share between 0 and 1.

@@ -90,6 +90,9 @@ async fn on_tables(session: &Session, command: &Command) -> Result<Exit> {
         Command::Batch(command) => commands::batch::run(session, command).await,
         Command::Verify(arguments) => commands::verify::run(session, arguments).await,
         Command::Bench(BenchCommand::Commit { commits }) => commands::bench::commit::run(session, *commits).await,
+        Command::Bench(BenchCommand::Query { events, duckdb }) => {
+            commands::bench::query::run(session, *events, duckdb.as_deref()).await
+        }
         other => Err(Error::bug(format!("`{other:?}` is no command on tables"))),
     }
 }

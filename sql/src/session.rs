@@ -105,6 +105,15 @@ impl QuerySession {
         Ok(session)
     }
 
+    /// Plans and runs by another value of an option of DataFusion (`datafusion.…`): no answer may depend on one, which tests check.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an unknown option or value.
+    pub fn with_option(self, key: &str, value: &str) -> Result<Self> {
+        let set = self.context.state_ref().write().config_mut().options_mut().set(key, value);
+        set.map(|()| self).map_err(|e| Error::invalid(format!("`{key}` cannot be `{value}`")).because(e))
+    }
+
     /// Plans the views over tables that are there.
     async fn views(&self) -> Result<BTreeMap<&'static str, Arc<dyn TableProvider>>> {
         let mut views: BTreeMap<&'static str, Arc<dyn TableProvider>> = BTreeMap::new();

@@ -25,6 +25,9 @@ struct Recipe {
 /// Beginnings of the variables by which cargo describes the package that it runs.
 const OWN_PACKAGE: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
 
+/// So many questions at the most in a night, before the seeds of the next one.
+const SEEDS_PER_DAY: u64 = 1_000_000;
+
 /// What went wrong, for people.
 type Outcome = Result<(), String>;
 
@@ -41,6 +44,11 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe { name: "s3", about: "a whole warehouse on an S3 server of its own", run: s3 },
     Recipe { name: "readers", about: "ask DuckDB, PyIceberg and Spark the same as icefold", run: readers },
+    Recipe {
+        name: "sql-differ",
+        about: "ask generated questions, and DuckDB the same; `sql-differ COUNT [SEED]`, Spark judges",
+        run: sql_differ,
+    },
     Recipe { name: "docs", about: "write docs/config.md and build the API documentation", run: docs },
     Recipe { name: "config", about: "write docs/config.md only", run: config },
     Recipe { name: "demo", about: "the main job on a real log and generated events", run: demo },
@@ -124,6 +132,17 @@ fn s3(_: &[String]) -> Outcome {
 fn readers(_: &[String]) -> Outcome {
     binary()?;
     step("readers", test_of("readers"))
+}
+
+/// Without a seed, the seeds are those of today: each night asks others.
+fn sql_differ(arguments: &[String]) -> Outcome {
+    let count = arguments.first().map_or("20000", String::as_str);
+    let today =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
+    let from = arguments.get(1).cloned().unwrap_or_else(|| (today * SEEDS_PER_DAY).to_string());
+    let mut command = test_of("answers");
+    command.env("ICEFOLD_ANSWERS_COUNT", count).env("ICEFOLD_ANSWERS_FROM", from).env("ICEFOLD_ANSWERS_JUDGE", "1");
+    step("questions", command)
 }
 
 fn docs(_: &[String]) -> Outcome {

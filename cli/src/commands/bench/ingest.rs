@@ -155,7 +155,7 @@ fn stages(runs: &[Ingested], events: u64) -> BTreeMap<String, f64> {
 
 /// What `icefold ingest --json` tells about itself.
 #[derive(Debug, serde::Deserialize)]
-struct Ingested {
+pub(super) struct Ingested {
     seconds: f64,
     cpu_seconds: Option<f64>,
     peak_memory_bytes: Option<u64>,
@@ -185,7 +185,8 @@ impl State {
     }
 }
 
-fn ingest(warehouse: &Path, source: &Path, everything: Option<&Everything>, cores: u64) -> Result<Ingested> {
+/// Ingests with this very binary, as a process of its own.
+pub(super) fn ingest(warehouse: &Path, source: &Path, everything: Option<&Everything>, cores: u64) -> Result<Ingested> {
     let binary = std::env::current_exe().map_err(|e| refused(e, "the program cannot find itself"))?;
     let mut command = Command::new(&binary);
     if let Some(everything) = everything {

@@ -3,6 +3,7 @@
 pub(crate) mod commit;
 pub(crate) mod everything;
 pub(crate) mod ingest;
+pub(crate) mod query;
 
 /// Returns the median.
 fn median(mut values: Vec<f64>) -> f64 {

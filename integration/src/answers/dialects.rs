@@ -1,0 +1,29 @@
+//! Where icefold and another engine may differ, because SQL or its dialects say different things. Each case is as narrow as it can
+//! be, and names what both sides promise.
+
+use super::engine::Answer;
+use super::questions::Question;
+
+/// A case in which two right answers differ.
+pub struct Dialect {
+    /// What the engines do differently.
+    pub name: &'static str,
+    /// Whether a question and its two answers (icefold's first) are such a case.
+    pub is: fn(&Question, &Answer, &Answer) -> bool,
+}
+
+/// All cases.
+pub const DIALECTS: &[Dialect] = &[Dialect {
+    // DuckDB, "Aggregate Functions": `sum` of BIGINT is HUGEINT, of 128 bits. icefold, docs/sql.md: sums of whole numbers are of 64
+    // bits, and what does not fit is an error.
+    name: "a sum beyond 64 bits is an error for icefold",
+    is: |question, ours, theirs| {
+        let overflows = |message: &str| message.to_lowercase().contains("overflow");
+        question.marks.contains("overflow") && ours.as_ref().is_err_and(|e| overflows(e)) && theirs.is_ok()
+    },
+}];
+
+/// The case that a difference is, if it is one.
+pub fn dialect(question: &Question, ours: &Answer, theirs: &Answer) -> Option<&'static str> {
+    DIALECTS.iter().find(|dialect| (dialect.is)(question, ours, theirs)).map(|dialect| dialect.name)
+}
