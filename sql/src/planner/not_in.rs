@@ -18,6 +18,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+/// What the rows of the query are called in the conditions about them.
+const ROWS: &str = "$icefold_not_in";
+
 /// Rewrites the conditions of `WHERE` and `HAVING`.
 #[derive(Debug)]
 pub(super) struct NotIn;
@@ -82,7 +85,8 @@ fn is_not_in(asked: InSubquery, schema: &DFSchema) -> Result<Expr> {
             "`NOT IN (SELECT …)` about a column of two queries further out is not answered: write NOT EXISTS (SELECT … WHERE …)"
         );
     }
-    let rows = asked.subquery.subquery;
+    // Else a column of both sides, `t.x NOT IN (SELECT t.x FROM t)`, would be taken for one and always be equal.
+    let rows = Arc::new(LogicalPlanBuilder::from(asked.subquery.subquery).alias(ROWS)?.build()?);
     let y = Expr::Column(Column::from(rows.schema().qualified_field(0)));
     let none_equal = has_none(&rows, Some(y.clone().eq(seen_from_inside(x.clone(), schema)?)))?;
     let none_null = has_none(&rows, Some(y.is_null()))?;

@@ -36,6 +36,9 @@ async fn not_in_knows_null_wherever_it_stands() {
         ("id NOT IN (SELECT id FROM b WHERE b.n < a.n)", 3),
         ("id NOT IN (SELECT id FROM b ORDER BY n LIMIT 1)", 1),
         ("id NOT IN (SELECT id FROM b ORDER BY n LIMIT 1) OR n = 'q'", 1),
+        ("id NOT IN (SELECT id FROM a WHERE id = 1) OR n = 'q'", 1),
+        ("id NOT IN (SELECT id FROM a WHERE a.id = 1) OR n NOT IN (SELECT n FROM a WHERE n = 'x')", 1),
+        ("id NOT IN (SELECT id FROM b WHERE id = 1 AND id NOT IN (SELECT id FROM b WHERE b.n = 'z')) OR n = 'q'", 3),
         ("n IN (SELECT n FROM b WHERE b.id NOT IN (SELECT id FROM b WHERE id = 7) OR b.id = 3)", 2),
     ] {
         assert_eq!(answer(condition).await.expect(condition), [count.to_string()], "{condition}");
@@ -49,5 +52,20 @@ async fn unknown_that_is_told_from_false_is_refused_with_another_way() {
     {
         let error = answer(condition).await.expect_err("refused");
         assert!(error.to_string().contains("write EXISTS"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_asked_about_its_own_rows() {
+    let mut table = Fixture::new(people());
+    table.data(at(1), rows(&[(Some(1), Some("a")), (Some(2), Some("b")), (None, Some("a"))])).await;
+    for (condition, count) in [
+        ("id NOT IN (SELECT id FROM t WHERE name = 'b') OR name = 'q'", 1),
+        ("id NOT IN (SELECT id FROM t) OR name = 'b'", 1),
+        ("id NOT IN (SELECT id FROM t u WHERE u.name = t.name AND u.id = 1)", 1),
+        ("id NOT IN (SELECT id FROM t u WHERE u.name <> t.name)", 1),
+    ] {
+        let sql = format!("SELECT count(*) FROM t WHERE {condition}");
+        assert_eq!(table.query(&sql).await, [count.to_string()], "{condition}");
     }
 }
