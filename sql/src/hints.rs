@@ -9,7 +9,7 @@ const COLUMNS_IN_ERROR: usize = 60;
 /// Returns the name that is nearest to `wanted`, if it may be what was meant.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
-    let far = wanted.chars().count().div_ceil(3);
+    let far = (wanted.chars().count() / 3).max(1);
     let distance = |name: &str| levenshtein(&name.to_lowercase(), &wanted);
     names.into_iter().map(|name| (distance(name), name)).min().filter(|(away, _)| *away <= far).map(|(_, name)| name)
 }
