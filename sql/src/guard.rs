@@ -12,12 +12,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion, TreeNodeVisitor};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, Visit};
+use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use icefold_core::{Error, ErrorKind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use crate::walk::{self, Visited};
 
 /// Stack of the thread that plans. Only what is used of it takes memory; it has room for [`MAX_WORDS`] levels.
 const PLANNING_STACK_BYTES: usize = 1 << 30;
@@ -59,7 +61,7 @@ pub(crate) fn check_nesting(statement: &Statement) -> Result<()> {
     };
     let mut nesting = Nesting::default();
     // It only counts, which does not end early.
-    let _ = inner.visit(&mut nesting);
+    let _ = walk::read(inner.as_ref(), &mut nesting);
     refuse_beyond("a chain of UNION, EXCEPT or INTERSECT", nesting.set_operations)?;
     refuse_beyond("an expression", nesting.deepest)
 }
@@ -87,20 +89,20 @@ fn set_operations(mut body: &ast::SetExpr) -> usize {
 }
 
 impl ast::Visitor for Nesting {
-    type Break = ();
+    type Break = Error;
 
-    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &ast::Query) -> Visited {
         self.set_operations = self.set_operations.max(set_operations(&query.body));
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> Visited {
         self.now += usize::from(!is_chain(expr));
         self.deepest = self.deepest.max(self.now);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &ast::Expr) -> Visited {
         self.now -= usize::from(!is_chain(expr));
         ControlFlow::Continue(())
     }

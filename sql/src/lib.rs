@@ -15,6 +15,7 @@
 //! * `as_of`: which snapshot a query means that names a version or a time.
 //! * `json`: JSON in SQL.
 //! * `metadata_tables`: the metadata as tables. `views`: sessions, edges of identities.
+//! * `walk`: over parsed SQL.
 //!
 //! Nothing here writes.
 
@@ -44,6 +45,7 @@ mod split;
 mod statistics;
 pub mod table;
 mod views;
+mod walk;
 
 pub use locate::{Equal, files_with};
 pub use session::{QuerySession, QueryStream, SessionSettings};

@@ -56,13 +56,13 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPhase;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Visit, VisitMut};
 use icefold_core::Error;
 
 pub(crate) use statement::parse;
 pub(crate) use time_travel::TimeTravel;
 
 use crate::error::external;
+use crate::walk;
 use dynamic_filters::DynamicFilters;
 
 /// Makes the state of a session that plans by DataFusion's rules and ours.
@@ -148,11 +148,11 @@ pub(crate) fn rewrite(statement: &mut Statement, is_scalar: &dyn Fn(&str) -> boo
     match statement {
         Statement::Explain(explain) => rewrite(&mut explain.statement, is_scalar),
         Statement::Statement(statement) => {
-            whole(Visit::visit(statement, &mut ignored::Ignored { is_scalar }))?;
-            whole(VisitMut::visit(statement, &mut named_windows::NamedWindows))?;
-            whole(VisitMut::visit(statement, &mut using_columns::UsingColumns))?;
-            whole(VisitMut::visit(statement, &mut with_queries::WithQueries))?;
-            whole(VisitMut::visit(statement, &mut multisets::Multisets))
+            whole(walk::read(statement, &mut ignored::Ignored { is_scalar }))?;
+            whole(walk::change(statement, &mut named_windows::NamedWindows))?;
+            whole(walk::change(statement, &mut using_columns::UsingColumns))?;
+            whole(walk::change(statement, &mut with_queries::WithQueries))?;
+            whole(walk::change(statement, &mut multisets::Multisets))
         }
         _ => Ok(()),
     }

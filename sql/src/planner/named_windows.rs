@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, OrderByKind, Query, Select, SetExpr, VisitMut, VisitorMut,
-    WindowSpec, WindowType,
+    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, OrderByKind, Query, Select, SetExpr, VisitorMut, WindowSpec,
+    WindowType,
 };
 use icefold_core::Error;
+
+use crate::walk;
 
 /// Writes out the windows of a statement.
 pub(super) struct NamedWindows;
@@ -23,15 +25,15 @@ impl VisitorMut for NamedWindows {
             && let Some(OrderByKind::Expressions(orders)) = query.order_by.as_mut().map(|order| &mut order.kind)
         {
             let mut windows = windows_of(select)?;
-            orders.iter_mut().try_for_each(|order| order.expr.visit(&mut windows))?;
+            orders.iter_mut().try_for_each(|order| walk::change(&mut order.expr, &mut windows))?;
         }
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         let mut windows = windows_of(select)?;
-        select.projection.visit(&mut windows)?;
-        select.qualify.visit(&mut windows)?;
+        walk::change(&mut select.projection, &mut windows)?;
+        walk::change(&mut select.qualify, &mut windows)?;
         select.named_window.clear();
         ControlFlow::Continue(())
     }

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{Result, internal_err};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{
-    self, ObjectName, Query, SetExpr, TableAlias, TableFactor, Values, VisitMut, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, SetExpr, TableAlias, TableFactor, Values, VisitorMut};
+
+use icefold_core::Error;
 
 use super::parse;
+use crate::walk::{self, Visited};
 
 /// Names of the places.
 pub(super) const LEFT: &str = "__icefold_left";
@@ -25,7 +26,8 @@ const DEPTH: usize = 50;
 pub(super) fn fill(sql: &str, queries: BTreeMap<&str, Query>, alias: Option<TableAlias>) -> Result<Query> {
     let Statement::Statement(statement) = parse(sql, DEPTH)? else { return internal_err!("no statement: {sql}") };
     let ast::Statement::Query(mut query) = *statement else { return internal_err!("no query: {sql}") };
-    let _ = query.visit(&mut Filler { queries, alias });
+    // It does not end early.
+    let _ = walk::change(&mut *query, &mut Filler { queries, alias });
     Ok(*query)
 }
 
@@ -35,9 +37,9 @@ struct Filler<'a> {
 }
 
 impl VisitorMut for Filler<'_> {
-    type Break = ();
+    type Break = Error;
 
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> Visited {
         if let TableFactor::Table { name, .. } = factor
             && let Some(query) = self.queries.remove(text(name).as_str())
         {

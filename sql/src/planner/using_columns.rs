@@ -12,9 +12,11 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     CaseWhen, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query,
     ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    Value, VisitorMut, WildcardAdditionalOptions,
 };
 use icefold_core::Error;
+
+use crate::walk;
 
 /// Rewrites the names of merged columns.
 pub(super) struct UsingColumns;
@@ -32,7 +34,7 @@ impl VisitorMut for UsingColumns {
         let mut ordered = merged.clone();
         ordered.0.retain(|name, _| !comes_out(&select.projection, name));
         if let Some(OrderByKind::Expressions(orders)) = query.order_by.as_mut().map(|order| &mut order.kind) {
-            orders.iter_mut().try_for_each(|order| order.expr.visit(&mut Names::of(&ordered)))?;
+            orders.iter_mut().try_for_each(|order| walk::change(&mut order.expr, &mut Names::of(&ordered)))?;
         }
         ControlFlow::Continue(())
     }
@@ -54,13 +56,13 @@ impl VisitorMut for UsingColumns {
             .flat_map(|from| &mut from.joins)
             .try_for_each(|join| on(&mut join.join_operator, &merged))?;
         let names = &mut Names::of(&merged);
-        select.selection.visit(names)?;
+        walk::change(&mut select.selection, names)?;
         if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
-            groups.visit(names)?;
+            walk::change(groups, names)?;
         }
-        select.having.visit(names)?;
-        select.qualify.visit(names)?;
-        select.named_window.visit(names)
+        walk::change(&mut select.having, names)?;
+        walk::change(&mut select.qualify, names)?;
+        walk::change(&mut select.named_window, names)
     }
 }
 
@@ -134,7 +136,9 @@ fn on(operator: &mut JoinOperator, merged: &Merged) -> ControlFlow<Error> {
         | JoinOperator::LeftOuter(JoinConstraint::On(condition))
         | JoinOperator::Right(JoinConstraint::On(condition))
         | JoinOperator::RightOuter(JoinConstraint::On(condition))
-        | JoinOperator::FullOuter(JoinConstraint::On(condition)) => condition.visit(&mut Names { merged, depth: 1 }),
+        | JoinOperator::FullOuter(JoinConstraint::On(condition)) => {
+            walk::change(condition, &mut Names { merged, depth: 1 })
+        }
         _ => ControlFlow::Continue(()),
     }
 }
@@ -192,7 +196,9 @@ fn project(item: &mut SelectItem, merged: &Merged) -> ControlFlow<Error> {
             }
             ControlFlow::Continue(())
         }
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.visit(&mut Names::of(merged)),
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            walk::change(expr, &mut Names::of(merged))
+        }
         SelectItem::Wildcard(options) => {
             let WildcardAdditionalOptions { opt_ilike, opt_exclude, opt_except, opt_replace, .. } = &*options;
             if opt_ilike.is_some() || opt_exclude.is_some() || opt_except.is_some() || opt_replace.is_some() {

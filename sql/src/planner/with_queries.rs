@@ -10,13 +10,13 @@ use std::ops::ControlFlow;
 
 use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, LimitClause, ObjectName, Query, SetExpr, SetOperator, TableAlias, Value, Visit, Visitor, VisitorMut,
-    With,
+    Cte, Expr, LimitClause, ObjectName, Query, SetExpr, SetOperator, TableAlias, Value, Visitor, VisitorMut, With,
 };
 use icefold_core::Error;
 
 use super::templates;
 use crate::error::{external, from_datafusion};
+use crate::walk::{self, Visited};
 
 /// Rewrites the `WITH` queries of a statement.
 pub(super) struct WithQueries;
@@ -87,7 +87,10 @@ fn keep_whole(cte: &mut Cte) -> Result<()> {
         return Ok(());
     }
     let name = cte.alias.name.value.to_lowercase();
-    if cte.query.body.visit(&mut Reads(&name)).is_break() {
+    let mut reads = Reads { name: &name, found: false };
+    // It does not end early.
+    let _ = walk::read(&cte.query.body, &mut reads);
+    if reads.found {
         return Err(external(Error::invalid(format!(
             "`{}` reads itself, so it can have no WITH, ORDER BY or LIMIT of its own: write them in the query that reads it",
             cte.alias.name
@@ -99,13 +102,16 @@ fn keep_whole(cte: &mut Cte) -> Result<()> {
 }
 
 /// Finds whether a relation of this name is read.
-struct Reads<'a>(&'a str);
+struct Reads<'a> {
+    name: &'a str,
+    found: bool,
+}
 
 impl Visitor for Reads<'_> {
-    type Break = ();
+    type Break = Error;
 
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        let is = relation.to_string().trim_matches('"').eq_ignore_ascii_case(self.0);
-        if is { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> Visited {
+        self.found |= relation.to_string().trim_matches('"').eq_ignore_ascii_case(self.name);
+        ControlFlow::Continue(())
     }
 }

@@ -12,10 +12,13 @@ use std::ops::ControlFlow;
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, visit_expressions_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, VisitorMut,
 };
 
+use icefold_core::Error;
+
 use crate::error::external;
+use crate::walk::{self, Visited};
 pub(crate) use times::functions;
 
 /// Rewrites all calls in a statement.
@@ -28,17 +31,25 @@ pub(crate) fn rewrite(statement: &mut Statement) -> Result<()> {
         Statement::Statement(inner) => inner,
         _ => return Ok(()),
     };
-    let rewritten = visit_expressions_mut(inner.as_mut(), |expr| match rewritten(expr) {
-        Ok(Some(new)) => {
-            *expr = new;
-            ControlFlow::Continue(())
-        }
-        Ok(None) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::Break(error),
-    });
-    match rewritten {
+    match walk::change(inner.as_mut(), &mut Words) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(external(error)),
+    }
+}
+
+/// Rewrites calls, those in arguments first.
+struct Words;
+
+impl VisitorMut for Words {
+    type Break = Error;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> Visited {
+        match rewritten(expr) {
+            Ok(Some(new)) => *expr = new,
+            Ok(None) => {}
+            Err(error) => return ControlFlow::Break(error),
+        }
+        ControlFlow::Continue(())
     }
 }
 
