@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::dialects::dialect;
+use super::dialects::{dialect, unanswered};
 use super::engine::Answer;
 use super::pairs::Pair;
 use super::questions::Question;
@@ -40,6 +40,8 @@ pub struct Report {
     pub refused_by_them: BTreeMap<String, usize>,
     /// Answers that may differ, by name.
     pub dialects: BTreeMap<&'static str, usize>,
+    /// Questions that icefold alone would not answer, by a fault that is known.
+    pub unanswered: BTreeMap<&'static str, usize>,
     /// Rows compared.
     pub rows: usize,
     /// Answers that had rows.
@@ -55,6 +57,10 @@ impl Report {
     pub fn compare(&mut self, question: &Question, ours: &Answer, theirs: &Answer) -> bool {
         if let Some(name) = dialect(question, ours, theirs) {
             *self.dialects.entry(name).or_default() += 1;
+            return false;
+        }
+        if let (Some(fault), Ok(_)) = (ours.as_ref().err().and_then(|message| unanswered(message)), theirs) {
+            *self.unanswered.entry(fault).or_default() += 1;
             return false;
         }
         let found = match (ours, theirs) {
@@ -84,6 +90,12 @@ impl Report {
 
     /// Takes in two answers that must be the same; the second may be refused.
     pub fn compare_pair(&mut self, pair: &Pair, one: &Answer, other: &Answer, may_refuse: bool) {
+        if let (Ok(_), Err(message)) | (Err(message), Ok(_)) = (one, other)
+            && let Some(fault) = unanswered(message)
+        {
+            *self.unanswered.entry(fault).or_default() += 1;
+            return;
+        }
         let what = match (one, other) {
             (Ok(a), Ok(b)) => match difference(a, b, pair.is_ordered) {
                 None => return self.agree(a.len()),
@@ -144,6 +156,9 @@ impl fmt::Display for Report {
         }
         for (kind, count) in &self.refused_by_both {
             writeln!(f, "{count} refused by both: {kind}")?;
+        }
+        for (fault, count) in &self.unanswered {
+            writeln!(f, "{count} unanswered by a known fault: {fault}")?;
         }
         for (kind, count) in &self.refused_by_them {
             writeln!(f, "{count} refused by the other one: {kind}")?;

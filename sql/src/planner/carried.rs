@@ -23,6 +23,9 @@ pub(super) trait Carrier: Debug + Clone + PartialEq + Eq + Hash + Send + Sync + 
     /// Whether states stay in the type to compute in; else they are in that of the result.
     const CARRIES_STATES: bool;
 
+    /// Whether DataFusion's own aggregate rightly gives back rows that leave a window; else the window is kept.
+    const GIVES_BACK: bool;
+
     /// Returns the type to compute in for a result of type `result`; `None` to leave it alone.
     fn carries(&self, result: &DataType) -> Option<DataType>;
 
@@ -116,10 +119,11 @@ impl<C: Carrier> AggregateUDFImpl for Carried<C> {
             // DataFusion's for `DISTINCT` counts what stands in the place of nulls; without one it is refused.
             return self.accumulator(args);
         }
-        if args.return_field.data_type().is_floating() && !self.carries(&args.return_field) {
-            return Ok(Box::new(MovingWindow::begin(&self.inner, &args)?));
-        }
         let way = self.way(&args.return_field);
+        if !C::GIVES_BACK || (args.return_field.data_type().is_floating() && !self.carries(&args.return_field)) {
+            let window = MovingWindow::begin(&self.inner, &self.args(args))?;
+            return Ok(self.carry(way, Box::new(window)));
+        }
         Ok(self.carry(way, self.inner.create_sliding_accumulator(self.args(args))?))
     }
 

@@ -25,6 +25,8 @@ struct Ranks;
 impl Carrier for Ranks {
     // DataFusion's own top of groups writes them, too.
     const CARRIES_STATES: bool = false;
+    // A value that has left the window stays when only nulls are left.
+    const GIVES_BACK: bool = false;
 
     fn carries(&self, result: &DataType) -> Option<DataType> {
         match result {

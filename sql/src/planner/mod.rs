@@ -24,6 +24,7 @@ mod named_windows;
 mod not_in;
 mod octet_length;
 mod precedence;
+mod repeated_columns;
 mod rewrite;
 mod semi_joins;
 mod similar_to;
@@ -73,6 +74,8 @@ pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Resu
     // It moves a member of a struct below a projection, and drops a column that the projection computes under an old name
     // (apache/datafusion#25414).
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
+    // It panics over groups of numbers with a fraction.
+    config.options_mut().optimizer.enable_topk_aggregation = false;
     let mut builder = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -149,6 +152,7 @@ pub(crate) fn rewrite(statement: &mut Statement, is_scalar: &dyn Fn(&str) -> boo
         Statement::Explain(explain) => rewrite(&mut explain.statement, is_scalar),
         Statement::Statement(statement) => {
             whole(walk::read(statement, &mut ignored::Ignored { is_scalar }))?;
+            whole(walk::change(statement, &mut repeated_columns::RepeatedColumns))?;
             whole(walk::change(statement, &mut named_windows::NamedWindows))?;
             whole(walk::change(statement, &mut using_columns::UsingColumns))?;
             whole(walk::change(statement, &mut with_queries::WithQueries))?;

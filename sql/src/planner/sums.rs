@@ -30,6 +30,7 @@ struct Wide;
 
 impl Carrier for Wide {
     const CARRIES_STATES: bool = true;
+    const GIVES_BACK: bool = true;
 
     fn carries(&self, result: &DataType) -> Option<DataType> {
         match result {

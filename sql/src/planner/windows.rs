@@ -1,9 +1,11 @@
-//! Sums of floats in windows that move.
+//! Windows that move, for sums of floats and for extremes.
 //!
 //! DataFusion subtracts the rows that leave the window, which floats do not undo: after `1e20` has passed, sums of small numbers
 //! are zero, and after infinity all are NaN. Here nothing is subtracted: the window is kept in two parts. What all rows from
 //! one on add up to is known for each row of the older part, which loses a row by forgetting one of these; the newer part
 //! grows, and becomes the older one when that is empty. So each row is added twice, however wide the window.
+//!
+//! The least and greatest value are kept so, too: DataFusion's keep a value that has left when only nulls are in the window.
 
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ struct AsTheyAre;
 
 impl Carrier for AsTheyAre {
     const CARRIES_STATES: bool = false;
+    // Not of floats, which `Carried` knows.
+    const GIVES_BACK: bool = true;
 
     fn carries(&self, _: &DataType) -> Option<DataType> {
         None
