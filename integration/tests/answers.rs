@@ -127,7 +127,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Whether enough was answered, and with rows, to prove something; a few questions prove nothing anyway.
 fn report_is_enough(report: &Report) {
-    let refused: usize = report.refused_by_both.values().sum();
+    let refused: usize = report.refused_by_both.values().chain(report.unanswered.values()).sum();
     let asked = report.same + refused;
     if asked < 100 {
         return;

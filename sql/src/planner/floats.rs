@@ -112,7 +112,9 @@ fn makes_floats(expr: &Expr, schema: &DFSchema) -> bool {
         Expr::ScalarFunction(function) => !KEEP_CANONICAL.contains(&function.name()),
         // Whole numbers have one zero and no NaN; a smaller float may round to a zero with a sign.
         Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
-            expr.get_type(schema).is_ok_and(|from| from.is_floating() || !from.is_numeric())
+            // A small float is canonical as a large one, too.
+            let is_widened = |from: &DataType| *from == DataType::Float32;
+            expr.get_type(schema).is_ok_and(|from| !is_widened(&from) && (from.is_floating() || !from.is_numeric()))
         }
         _ => false,
     }

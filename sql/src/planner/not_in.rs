@@ -18,8 +18,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-/// What the rows of the query are called in the conditions about them.
-const ROWS: &str = "$icefold_not_in";
+/// What the column of the query is called in the conditions about its rows.
+const VALUE: &str = "$icefold_not_in";
 
 /// Rewrites the conditions of `WHERE` and `HAVING`.
 #[derive(Debug)]
@@ -86,8 +86,10 @@ fn is_not_in(asked: InSubquery, schema: &DFSchema) -> Result<Expr> {
         );
     }
     // Else a column of both sides, `t.x NOT IN (SELECT t.x FROM t)`, would be taken for one and always be equal.
-    let rows = Arc::new(LogicalPlanBuilder::from(asked.subquery.subquery).alias(ROWS)?.build()?);
-    let y = Expr::Column(Column::from(rows.schema().qualified_field(0)));
+    let asked_for = Expr::Column(Column::from(asked.subquery.subquery.schema().qualified_field(0)));
+    let rows = LogicalPlanBuilder::from(asked.subquery.subquery).project([asked_for.alias(VALUE)])?;
+    let rows = Arc::new(rows.build()?);
+    let y = Expr::Column(Column::new_unqualified(VALUE));
     let none_equal = has_none(&rows, Some(y.clone().eq(seen_from_inside(x.clone(), schema)?)))?;
     let none_null = has_none(&rows, Some(y.is_null()))?;
     Ok(none_equal.and(none_null).and(x.is_not_null().or(has_none(&rows, None)?)))

@@ -1,5 +1,5 @@
 //! One column or expression twice in a SELECT: DataFusion refuses it, as both would have one name. Here the second has a number behind
-//! its name, as in DuckDB: `SELECT a, count(*), a` has the columns `a`, `count(*)` and `a_1`.
+//! its name, as in DuckDB: `SELECT a, count(*), a` has the columns `a`, `count(*)` and `a_1`. A cast has the name of what it casts.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ impl VisitorMut for RepeatedColumns {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for item in &mut select.projection {
             let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let repeats = seen.entry(expr.to_string()).or_default();
+            let repeats = seen.entry(uncast(expr).to_string()).or_default();
             if *repeats > 0 {
                 let alias = Ident::with_quote('"', format!("{}_{repeats}", name(expr)));
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
@@ -30,9 +30,17 @@ impl VisitorMut for RepeatedColumns {
     }
 }
 
+/// Returns what an expression is called by: a cast has the name of what it casts.
+fn uncast(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { expr, .. } => uncast(expr),
+        other => other,
+    }
+}
+
 /// Returns the name that a column of this expression has.
 fn name(expr: &Expr) -> String {
-    match expr {
+    match uncast(expr) {
         Expr::Identifier(column) => column.value.clone(),
         Expr::CompoundIdentifier(parts) => parts.last().map(|column| column.value.clone()).unwrap_or_default(),
         other => other.to_string(),
