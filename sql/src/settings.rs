@@ -1,10 +1,10 @@
 //! What whoever asks may set.
 
-use icefold_core::{Error, Result};
+use icefold_core::{Result, bounds};
 use serde::{Deserialize, Serialize};
 
 /// The least memory with which sorting and joining can make progress.
-const MIN_MEMORY_BYTES: usize = 16 << 20;
+const MIN_MEMORY_BYTES: u64 = 16 << 20;
 
 /// Settings of queries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +28,7 @@ impl QuerySettings {
     /// # Errors
     /// `InvalidInput`, naming key, value and remedy.
     pub fn validate(&self) -> Result<()> {
-        if self.memory_limit_bytes < MIN_MEMORY_BYTES {
-            return Err(Error::invalid(format!(
-                "`query.memory_limit_bytes` is {}: set it to at least {MIN_MEMORY_BYTES}",
-                self.memory_limit_bytes
-            )));
-        }
-        Ok(())
+        let bounds = MIN_MEMORY_BYTES..=bounds::TIB;
+        bounds::check("query.memory_limit_bytes", self.memory_limit_bytes as u64, bounds)
     }
 }

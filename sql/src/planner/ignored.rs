@@ -9,8 +9,9 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     CastKind, CharacterLength, Cte, DataType, DuplicateTreatment, Expr, Fetch, Function, FunctionArg,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator,
-    LimitClause, OrderBy, OrderByKind, PipeOperator, Query, Select, SetExpr, SetQuantifier, TableAlias, TableFactor,
-    TableWithJoins, Visitor, WindowType, With,
+    LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByKind, PipeOperator, Query, Select, SetExpr,
+    SetQuantifier, TableAlias, TableFactor, TableWithJoins, Visitor, WindowFrameBound, WindowFrameUnits, WindowSpec,
+    WindowType, With,
 };
 use icefold_core::Error;
 
@@ -85,7 +86,7 @@ impl Visitor for Ignored<'_> {
             distribute_by: _,
             sort_by,
             having: _,
-            named_window: _,
+            named_window,
             qualify: _,
             window_before_qualify: _,
             value_table_mode,
@@ -101,6 +102,11 @@ impl Visitor for Ignored<'_> {
         refuse(value_table_mode.is_some(), "SELECT AS", "write named_struct(…) or the value alone")?;
         let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = group_by;
         refuse(!modifiers.is_empty(), "GROUP BY … WITH", "write GROUP BY ROLLUP(…), CUBE(…) or GROUPING SETS(…)")?;
+        for NamedWindowDefinition(_, window) in named_window {
+            if let NamedWindowExpr::WindowSpec(window) = window {
+                frame(window)?;
+            }
+        }
         from.iter().try_for_each(joins)
     }
 
@@ -138,6 +144,9 @@ impl Ignored<'_> {
             &format!("{name}(SELECT …)"),
             "put the subquery in parentheses of its own",
         )?;
+        if let Some(WindowType::WindowSpec(window)) = over {
+            frame(window)?;
+        }
         let is_window = matches!(over, Some(WindowType::WindowSpec(_) | WindowType::NamedWindow(_)));
         let is_scalar = (self.is_scalar)(&name.to_string().to_lowercase());
         let of_rows = format!("for {name}, which is computed row by row,");
@@ -159,6 +168,17 @@ impl Ignored<'_> {
         let ordered = clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
         refuse(is_window && ordered, "ORDER BY among the arguments", "for a window, write it behind OVER")
     }
+}
+
+/// Refuses a frame by values that ends before its row, or begins behind it: once such a frame was empty, rows that left it are kept.
+fn frame(window: &WindowSpec) -> Verdict {
+    use WindowFrameBound::{Following, Preceding};
+    let beside = window.window_frame.as_ref().is_some_and(|frame| {
+        let bounds = (&frame.start_bound, &frame.end_bound);
+        let beside = matches!(bounds, (Preceding(_), Some(Preceding(_))) | (Following(_), Some(Following(_))));
+        frame.units == WindowFrameUnits::Range && beside
+    });
+    refuse(beside, "RANGE with both ends on one side of the row", "join the table with itself by the range")
 }
 
 /// Returns whether DataFusion's function of this name does not heed DISTINCT, though copies change what it says.

@@ -10,6 +10,7 @@ mod column_names;
 mod date_bin;
 mod date_trunc;
 mod dialect;
+mod distinct;
 mod dynamic_filters;
 mod extremes;
 mod filters_by_place;
@@ -115,6 +116,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     for rule in rules.iter_mut().filter(|rule| rule.name() == "simplify_expressions") {
         *rule = Arc::new(in_lists::SimplifyButLists::default());
     }
+    rules.insert(0, Arc::new(distinct::DistinctIsGrouping));
     rules.push(Arc::new(semi_joins::DistinctKeys));
     rules.push(Arc::new(whole_table_bounds::WholeTableBounds));
     rules

@@ -1,8 +1,9 @@
 //! `x NOT IN (SELECT …)` where DataFusion loses what NULL says.
 //!
-//! A NULL on either side makes `NOT IN` unknown, unless the query has no row. DataFusion's anti join knows that, but it is used only
-//! for a condition of its own, by a column, on a query that refers to nothing outside. Elsewhere NULL counts as "is not in". There
-//! the condition is said with what is answered right: no row is equal, none is NULL, and `x` is not NULL unless there is no row.
+//! A NULL on either side makes `NOT IN` unknown, unless the query has no row. DataFusion's anti join knows that, but not under `OR` or
+//! `NOT`, not of a constant or a query that refers to the outer one; and it drops the NULLs of the query when another condition says
+//! that `x` is none. So the condition is said with what is answered right: no row is equal, none is NULL, and `x` is not NULL unless
+//! there is no row.
 //! `IN (SELECT …)` whose unknown is told from false, as in `(x IN (SELECT …)) IS NULL`, is refused.
 
 use std::sync::Arc;
@@ -31,13 +32,8 @@ impl AnalyzerRule for NotIn {
             let LogicalPlan::Filter(filter) = plan else { return Ok(Transformed::no(plan)) };
             let schema = filter.input.schema();
             let conditions = split_conjunction_owned(filter.predicate);
-            let conditions: Result<Vec<_>> = conditions
-                .into_iter()
-                .map(|condition| match is_answered_by_join(&condition) {
-                    true => Ok(condition),
-                    false => rewrite(condition, true, schema),
-                })
-                .collect();
+            let conditions: Result<Vec<_>> =
+                conditions.into_iter().map(|condition| rewrite(condition, true, schema)).collect();
             let predicate = conjunction(conditions?).unwrap_or_else(|| lit(true));
             Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?)))
         });
@@ -47,12 +43,6 @@ impl AnalyzerRule for NotIn {
     fn name(&self) -> &str {
         "not_in_subqueries"
     }
-}
-
-/// Says whether a condition of its own becomes an anti join that knows NULL.
-fn is_answered_by_join(condition: &Expr) -> bool {
-    let Expr::InSubquery(asked) = condition else { return false };
-    asked.subquery.outer_ref_columns.is_empty() && !asked.expr.column_refs().is_empty()
 }
 
 /// Rewrites a condition for which unknown is as good as false (`wanted`), or as good as true.

@@ -91,8 +91,17 @@ fn merged_by(from: &TableWithJoins) -> ControlFlow<Error, Merged> {
         return ControlFlow::Continue(Merged::default());
     }
     let mut values: BTreeMap<String, Vec<Expr>> = BTreeMap::new();
+    let mut outer_before = false;
     for (place, join) in from.joins.iter().enumerate() {
         let Some(columns) = using(&join.join_operator) else { continue };
+        if outer_before {
+            // It would be joined by the column of the first table.
+            return ControlFlow::Break(Error::invalid(
+                "USING behind a RIGHT or FULL JOIN … USING is refused because it would join by the column of one side alone: \
+                 write ON coalesce(a.x, b.x) = c.x",
+            ));
+        }
+        outer_before = is_outer(&join.join_operator);
         let Some(right) = name_of(&join.relation) else { return refuse("a column") };
         for column in columns {
             let Some(column) = column.0.last().and_then(|part| part.as_ident()) else { return refuse("a column") };

@@ -30,6 +30,8 @@ async fn not_in_knows_null_wherever_it_stands() {
         ("NOT (id NOT IN (SELECT id FROM b))", 1),
         ("id IN (SELECT id FROM b) OR n = 'y'", 2),
         ("2 NOT IN (SELECT id FROM b)", 0),
+        ("id IS NOT NULL AND id NOT IN (SELECT id FROM b)", 0),
+        ("id > 0 AND id NOT IN (SELECT id FROM b)", 0),
         ("2 NOT IN (SELECT id FROM b WHERE id = 1)", 3),
         ("id NOT IN (SELECT id FROM b WHERE b.n = a.n)", 1),
         ("id NOT IN (SELECT id FROM b WHERE b.n > a.n)", 0),

@@ -288,10 +288,45 @@ async fn a_column_of_using_is_that_of_the_side_with_a_row() {
         let sql = format!("SELECT {select} FROM {a} {join} {b} USING (x) {rest}");
         assert_eq!(asker.rows(&sql).await, expected, "{sql}");
     }
-    let three = format!("SELECT x FROM {a} FULL JOIN {b} USING (x) FULL JOIN (VALUES (4)) c(x) USING (x)");
-    assert_eq!(asker.rows(&three).await, ["1", "2", "3", "4"]);
+    for join in ["JOIN", "LEFT JOIN", "FULL JOIN"] {
+        let three = format!("SELECT x FROM {a} FULL JOIN {b} USING (x) {join} (VALUES (3)) c(x) USING (x)");
+        assert!(asker.refusal(&three).await.contains("write ON coalesce"), "{join}");
+    }
     let inside = format!("SELECT 1 FROM {a} FULL JOIN {b} USING (x) WHERE EXISTS (SELECT 1 WHERE x = 1)");
     assert!(asker.refusal(&inside).await.contains("write ON"));
+}
+
+#[tokio::test]
+async fn distinct_rows_are_distinct_whatever_is_grouped_below() {
+    let asker = Asker::new().await;
+    let grouped = "(SELECT x FROM (VALUES (1), (1), (2)) v(x) GROUP BY x) g";
+    for (sql, expected) in [
+        (format!("SELECT DISTINCT x FROM {grouped} CROSS JOIN (VALUES (1), (2)) w(y)"), vec!["1", "2"]),
+        (format!("SELECT DISTINCT x FROM (SELECT x, unnest([1, 2]) FROM {grouped})"), vec!["1", "2"]),
+        ("(SELECT 1 AS x UNION ALL SELECT 1) EXCEPT ALL SELECT 9 EXCEPT SELECT 2".to_owned(), vec!["1"]),
+    ] {
+        assert_eq!(asker.rows(&sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_frame_by_values_beside_its_row_is_refused() {
+    let asker = Asker::new().await;
+    for window in ["RANGE BETWEEN 2 PRECEDING AND 1 PRECEDING", "RANGE BETWEEN 1 FOLLOWING AND 2 FOLLOWING"] {
+        for sql in [
+            format!("SELECT sum(id) OVER (ORDER BY id {window}) FROM t"),
+            format!("SELECT sum(id) OVER w FROM t WINDOW w AS (ORDER BY id {window})"),
+        ] {
+            assert!(asker.refusal(&sql).await.contains("one side of the row"), "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_comes_twice_is_answered_twice() {
+    let asker = Asker::new().await;
+    let answer = asker.rows("SELECT id, name, id, CAST(id AS TEXT), 1, 1 FROM t WHERE id = 1").await;
+    assert_eq!(answer, ["1|a|1|1|1|1"]);
 }
 
 #[tokio::test]
