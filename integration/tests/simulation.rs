@@ -40,7 +40,7 @@ const PROTOCOL: Simulation = Simulation {
 const WRITER: Simulation = Simulation {
     run: ingest::run,
     seeds_variable: "ICEFOLD_SIM_INGEST_SEEDS",
-    seeds: 300,
+    seeds: 150,
     regressions: include_str!("../regressions/ingest-seeds.txt"),
     mutations: &Mutation::INGEST,
     seeds_per_mutation: 60,
