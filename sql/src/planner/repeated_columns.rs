@@ -19,7 +19,7 @@ impl VisitorMut for RepeatedColumns {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for item in &mut select.projection {
             let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let repeats = seen.entry(uncast(expr).to_string()).or_default();
+            let repeats = seen.entry(called(expr)).or_default();
             if *repeats > 0 {
                 let alias = Ident::with_quote('"', format!("{}_{repeats}", name(expr)));
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
@@ -30,7 +30,14 @@ impl VisitorMut for RepeatedColumns {
     }
 }
 
-/// Returns what an expression is called by: a cast has the name of what it casts.
+/// Returns what an expression is called: a cast as what it casts, all queries alike.
+fn called(expr: &Expr) -> String {
+    match uncast(expr) {
+        Expr::Subquery(_) => "(<subquery>)".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn uncast(expr: &Expr) -> &Expr {
     match expr {
         Expr::Cast { expr, .. } => uncast(expr),
@@ -43,6 +50,6 @@ fn name(expr: &Expr) -> String {
     match uncast(expr) {
         Expr::Identifier(column) => column.value.clone(),
         Expr::CompoundIdentifier(parts) => parts.last().map(|column| column.value.clone()).unwrap_or_default(),
-        other => other.to_string(),
+        other => called(other),
     }
 }

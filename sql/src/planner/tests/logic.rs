@@ -327,6 +327,7 @@ async fn a_column_that_comes_twice_is_answered_twice() {
     let asker = Asker::new().await;
     let answer = asker.rows("SELECT id, name, id, CAST(id AS TEXT), 1, 1 FROM t WHERE id = 1").await;
     assert_eq!(answer, ["1|a|1|1|1|1"]);
+    assert_eq!(asker.rows("SELECT (SELECT count(*) FROM t), (SELECT max(id) FROM t)").await, ["4|3"]);
 }
 
 #[tokio::test]
