@@ -307,5 +307,5 @@ fn settings_that_make_no_sense_are_named() {
     let none = SessionSettings { target_partitions: 0, ..SessionSettings::default() };
     assert!(none.validate().expect_err("none").to_string().contains("`target_partitions` is 0"));
     let little = SessionSettings { query: memory(5), ..SessionSettings::default() };
-    assert!(little.validate().expect_err("little").to_string().contains("`query.memory_limit_bytes` is 5"));
+    assert!(little.validate().expect_err("little").to_string().contains("`query.memory_limit_bytes` = 5 is too small"));
 }

@@ -20,7 +20,10 @@ async fn a_side_that_is_only_looked_up_has_each_key_once() {
     let session = table().await.session();
     for (sql, keys) in [
         ("SELECT id FROM t WHERE name IN (SELECT name FROM t)", "groupBy=[[__correlated_sq_1.name]]"),
-        ("SELECT id FROM t WHERE name NOT IN (SELECT name FROM t)", "groupBy=[[__correlated_sq_1.name]]"),
+        (
+            "SELECT id FROM t a WHERE NOT EXISTS (SELECT 1 FROM t b WHERE a.name = b.name)",
+            "groupBy=[[__correlated_sq_1.name]]",
+        ),
         ("SELECT id FROM t a WHERE EXISTS (SELECT 1 FROM t b WHERE a.id = b.id)", "groupBy=[[__correlated_sq_1.id]]"),
         ("SELECT id FROM t WHERE id = 7 OR name IN (SELECT name FROM t)", "groupBy=[[__correlated_sq_1.name]]"),
         ("SELECT id FROM t INTERSECT ALL SELECT id FROM t", "groupBy=[[right.id]]"),
@@ -29,6 +32,9 @@ async fn a_side_that_is_only_looked_up_has_each_key_once() {
         assert_eq!(plan.matches("Aggregate:").count(), 1, "{plan}");
         assert!(plan.contains(keys), "{plan}");
     }
+    // It counts the rows and the NULLs of the query, too.
+    let plan = optimized(&session, "SELECT id FROM t WHERE name NOT IN (SELECT name FROM t)").await;
+    assert!(plan.contains("groupBy=[[__correlated_sq_1.$icefold_not_in]]"), "{plan}");
 }
 
 #[tokio::test]
