@@ -142,7 +142,9 @@ impl Facts {
             let known = self.snapshots.entry(snapshot.snapshot_id()).or_default();
             known.sequence_number = snapshot.sequence_number();
             known.parent = known.parent.or(snapshot.parent_snapshot_id());
-            known.checkpoint = known.checkpoint.take().or(summary(snapshot, keys::CHECKPOINT).map(str::to_owned));
+            if known.checkpoint.is_none() {
+                known.checkpoint = summary(snapshot, keys::CHECKPOINT).map(str::to_owned);
+            }
         }
     }
 

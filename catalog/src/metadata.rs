@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use bytes::Bytes;
+use futures::join;
 use iceberg::MetadataLocation;
 use iceberg::compression::CompressionCodec;
 use iceberg::spec::{MAIN_BRANCH, TableMetadata, TableMetadataBuilder};
@@ -90,25 +92,23 @@ pub(crate) async fn write(base: &LoadedTable, next: &TableMetadata) -> Result<St
 /// # Errors
 /// As [`write()`].
 pub(crate) async fn write_at(store: &Store, location: &MetadataLocation, next: &TableMetadata) -> Result<String> {
-    let text = readable(next)?;
-    if location.compression_codec() == CompressionCodec::None {
-        let output = store.file_io().new_output(location.to_string());
-        let output = output.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
-        output.write(text.into()).await.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
-    } else {
-        let written = next.write_to(&store.file_io(), location).await;
-        written.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
-    }
+    let text = Bytes::from(serde_json::to_vec(next).map_err(refused)?);
+    let written = async {
+        if location.compression_codec() == CompressionCodec::None {
+            store.file_io().new_output(location.to_string())?.write(text.clone()).await
+        } else {
+            next.write_to(&store.file_io(), location).await
+        }
+    };
+    // While the store writes: a file that nobody can read is as good as none until a pointer names it.
+    let (written, readable) = join!(written, async { serde_json::from_slice::<TableMetadata>(&text) });
+    readable.map_err(refused)?;
+    written.map_err(|e| foreign(e, "the table metadata cannot be written"))?;
     Ok(location.to_string())
 }
 
-/// Returns the text of what was produced, once those who come next can read it; they are stricter than who makes it.
-fn readable(next: &TableMetadata) -> Result<Vec<u8>> {
-    let refused =
-        |e| Error::bug("the metadata that would follow cannot be read back, so nothing was changed").because(e);
-    let text = serde_json::to_vec(next).map_err(refused)?;
-    serde_json::from_slice::<TableMetadata>(&text).map_err(refused)?;
-    Ok(text)
+fn refused(because: serde_json::Error) -> Error {
+    Error::bug("the metadata that would follow cannot be read back, so nothing was changed").because(because)
 }
 
 fn next_location(current: &str, next: &TableMetadata) -> MetadataLocation {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::join;
 use iceberg::spec::{
     DataContentType, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
     ManifestWriterBuilder, Operation, Snapshot, Summary, TableMetadata,
@@ -50,15 +51,15 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Writes checkpoint, manifests, manifest list and metadata.
+    /// Writes checkpoint, manifests, manifest list and metadata; at the same time what does not name each other.
     pub(crate) async fn produce(&self) -> Result<Produced> {
         let metadata = self.base.metadata();
-        let mut manifests = self.new_manifests().await?;
-        let (kept, removed) = self.kept_manifests().await?;
+        let (added, kept) = join!(self.new_manifests(), self.kept_manifests());
+        let (mut manifests, (kept, removed)) = (added?, kept?);
         manifests.extend(kept);
-        let (checkpoint, progress) = self.checkpoint(&removed).await?;
+        let (written, checkpoint) = join!(self.write_manifest_list(manifests.clone()), self.checkpoint(&removed));
+        let (manifest_list, (checkpoint, progress)) = (written?, checkpoint?);
         let summary = self.summary(&removed, &checkpoint, &progress.totals, &manifests).await?;
-        let manifest_list = self.write_manifest_list(manifests).await?;
         let snapshot = Snapshot::builder()
             .with_snapshot_id(self.snapshot_id)
             .with_parent_snapshot_id(metadata.current_snapshot_id())
