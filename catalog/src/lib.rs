@@ -14,7 +14,7 @@
 //! * [`checkpoint`] and [`lineage`]: where a table stands in the stream, through expiry, roll-back and foreign commits;
 //!   [`adopt`]: how a person says where it stands. `metadata`: metadata files and their clock.
 //! * [`mod@pointer`]: the swap, per catalog service. [`store`]: objects, per storage service.
-//! * [`table`] and [`warehouse`]: reading and creating tables. [`stage`]: what is being uploaded.
+//! * [`table`] and [`warehouse`]: reading and creating tables; `voided`: manifests after a partition field was dropped. [`stage`]: what is being uploaded.
 //! * [`batch`]: what several tables get by one decision, written ahead. [`retired`]: message ids of rows whose files are gone.
 //! * [`expire`]: removing snapshots. [`verify`]: invariants W1, W2, T1, T2, K3 on the real tables; [`level`]: W3.
 //! * [`upstream`]: the same tables through `iceberg`'s own `Catalog` trait.
@@ -51,6 +51,7 @@ pub mod summary;
 pub mod table;
 pub mod upstream;
 pub mod verify;
+mod voided;
 pub mod warehouse;
 
 pub use adopt::Candidate;

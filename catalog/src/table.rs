@@ -15,6 +15,7 @@ use crate::checkpoint::{self, Progress};
 use crate::lineage::{self, Decider, Standing};
 use crate::pointer::{Pointer, TableName};
 use crate::store::Store;
+use crate::voided;
 
 /// Manifests read at the same time.
 const MANIFEST_READ_CONCURRENCY: usize = 8;
@@ -190,9 +191,13 @@ impl LoadedTable {
     /// # Errors
     /// [`ErrorKind::Corrupt`] when it is unreadable; errors of the store.
     pub async fn manifest_entries(&self, manifest: &ManifestFile) -> Result<Vec<LiveFile>> {
-        let loaded = manifest.load_manifest(&self.store.file_io()).await;
-        let loaded = loaded.map_err(|e| foreign(e, &format!("manifest `{}` is unreadable", manifest.manifest_path)))?;
-        let (entries, _) = loaded.into_parts();
+        let unreadable = |e| foreign(e, &format!("manifest `{}` is unreadable", manifest.manifest_path));
+        let spec = self.metadata.partition_spec_by_id(manifest.partition_spec_id);
+        let loaded = match spec.filter(|spec| voided::has_void(spec) && manifest.key_metadata.is_none()) {
+            Some(spec) => voided::load(manifest, spec, &self.store.read(&manifest.manifest_path).await?).await,
+            None => manifest.load_manifest(&self.store.file_io()).await,
+        };
+        let (entries, _) = loaded.map_err(unreadable)?.into_parts();
         let live = entries.into_iter().filter(|e| e.is_alive()).map(|entry| {
             let entry = Arc::unwrap_or_clone(entry);
             let missing = || {

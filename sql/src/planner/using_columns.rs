@@ -3,6 +3,10 @@
 //! DataFusion always takes the left side's, which is NULL where only the right side has a row. Here the bare name, and the column
 //! that `*` gives, become `coalesce(left.x, right.x)`. Where the text does not tell which table `x` is of, the query is refused.
 //!
+//! Behind an inner or left join `x` is found, but not by WHERE, which calls it ambiguous unless the condition itself names the column
+//! of each side. So there it does, by a term that is always true. Where three tables share `x`, it is found nowhere, and becomes
+//! the first table's.
+//!
 //! `FROM t` without SELECT is `SELECT * FROM t`, which DataFusion answers with rows of no columns.
 
 use std::collections::BTreeMap;
@@ -10,7 +14,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query,
+    BinaryOperator, CaseWhen, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query,
     ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SetExpr, TableFactor, TableWithJoins,
     Value, VisitorMut, WildcardAdditionalOptions,
 };
@@ -27,12 +31,12 @@ impl VisitorMut for UsingColumns {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
         let SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
         let merged = merged_of(select)?;
-        if merged.0.is_empty() {
+        if merged.columns.is_empty() {
             return ControlFlow::Continue(());
         }
         // An order goes by the columns that come out first.
         let mut ordered = merged.clone();
-        ordered.0.retain(|name, _| !comes_out(&select.projection, name));
+        ordered.columns.retain(|name, _| !comes_out(&select.projection, name));
         if let Some(OrderByKind::Expressions(orders)) = query.order_by.as_mut().map(|order| &mut order.kind) {
             orders.iter_mut().try_for_each(|order| walk::change(&mut order.expr, &mut Names::of(&ordered)))?;
         }
@@ -44,7 +48,10 @@ impl VisitorMut for UsingColumns {
             select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
         }
         let merged = merged_of(select)?;
-        if merged.0.is_empty() {
+        if !merged.is_outer {
+            name_sides(select);
+        }
+        if merged.columns.is_empty() {
             return ControlFlow::Continue(());
         }
         for item in &mut select.projection {
@@ -68,7 +75,11 @@ impl VisitorMut for UsingColumns {
 
 /// What each merged column is.
 #[derive(Clone, Default)]
-struct Merged(BTreeMap<String, Expr>);
+struct Merged {
+    columns: BTreeMap<String, Expr>,
+    /// Whether the column of one side alone would be a wrong answer, so that what cannot be rewritten is refused.
+    is_outer: bool,
+}
 
 fn refuse(what: &str) -> ControlFlow<Error, Merged> {
     ControlFlow::Break(Error::invalid(format!(
@@ -80,15 +91,19 @@ fn refuse(what: &str) -> ControlFlow<Error, Merged> {
 fn merged_of(select: &Select) -> ControlFlow<Error, Merged> {
     let mut all = Merged::default();
     for from in &select.from {
-        all.0.extend(merged_by(from)?.0);
+        let merged = merged_by(from)?;
+        all.columns.extend(merged.columns);
+        all.is_outer |= merged.is_outer;
     }
     ControlFlow::Continue(all)
 }
 
 fn merged_by(from: &TableWithJoins) -> ControlFlow<Error, Merged> {
-    let needed = from.joins.iter().any(|join| is_outer(&join.join_operator) && using(&join.join_operator).is_some());
-    if !needed {
-        return ControlFlow::Continue(Merged::default());
+    let is_outer = from.joins.iter().any(|join| is_outer(&join.join_operator) && using(&join.join_operator).is_some());
+    if !is_outer {
+        let shared = sides_of(from).into_iter().filter(|(_, sides)| sides.len() > 2);
+        let columns = shared.filter_map(|(name, sides)| Some((name, sides.into_iter().next()?))).collect();
+        return ControlFlow::Continue(Merged { columns, is_outer });
     }
     let mut values: BTreeMap<String, Vec<Expr>> = BTreeMap::new();
     let mut outer_before = false;
@@ -101,7 +116,7 @@ fn merged_by(from: &TableWithJoins) -> ControlFlow<Error, Merged> {
                  write ON coalesce(a.x, b.x) = c.x",
             ));
         }
-        outer_before = is_outer(&join.join_operator);
+        outer_before = self::is_outer(&join.join_operator);
         let Some(right) = name_of(&join.relation) else { return refuse("a column") };
         for column in columns {
             let Some(column) = column.0.last().and_then(|part| part.as_ident()) else { return refuse("a column") };
@@ -110,17 +125,54 @@ fn merged_by(from: &TableWithJoins) -> ControlFlow<Error, Merged> {
             if !seen && first.is_none() {
                 return refuse(&format!("the table of `{column}`"));
             }
-            let of = |table: Vec<Ident>| Expr::CompoundIdentifier(table.into_iter().chain([column.clone()]).collect());
-            let value = values.entry(normalized(column)).or_insert_with(|| first.into_iter().map(of).collect());
+            let value =
+                values.entry(normalized(column)).or_insert_with(|| first.iter().map(|t| of_table(t, column)).collect());
             match &join.join_operator {
-                JoinOperator::FullOuter(_) => value.push(of(right.clone())),
-                JoinOperator::Right(_) | JoinOperator::RightOuter(_) => *value = vec![of(right.clone())],
+                JoinOperator::FullOuter(_) => value.push(of_table(&right, column)),
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) => *value = vec![of_table(&right, column)],
                 _ => {}
             }
         }
     }
-    let merged = values.into_iter().map(|(name, values)| (name, first_with_value(values)));
-    ControlFlow::Continue(Merged(merged.collect()))
+    let columns = values.into_iter().map(|(name, values)| (name, first_with_value(values))).collect();
+    ControlFlow::Continue(Merged { columns, is_outer })
+}
+
+fn of_table(table: &[Ident], column: &Ident) -> Expr {
+    Expr::CompoundIdentifier(table.iter().chain([column]).cloned().collect())
+}
+
+/// Adds a term to WHERE that names both sides of each merged column.
+fn name_sides(select: &mut Select) {
+    let Some(condition) = select.selection.take() else { return };
+    let sides = select.from.iter().flat_map(|from| sides_of(from).into_values());
+    select.selection = Some(sides.fold(condition, |condition, sides| {
+        let terms = sides.windows(2).map(|pair| binary(pair[0].clone(), BinaryOperator::Eq, pair[1].clone()));
+        let term = terms.fold(Expr::value(Value::Boolean(true)), |all, one| binary(all, BinaryOperator::Or, one));
+        binary(Expr::Nested(Box::new(condition)), BinaryOperator::And, Expr::Nested(Box::new(term)))
+    }));
+}
+
+/// Returns for each column of USING what it is called on each side, first table first; without those of tables that have no name.
+fn sides_of(from: &TableWithJoins) -> BTreeMap<String, Vec<Expr>> {
+    let mut sides: BTreeMap<String, Vec<Expr>> = BTreeMap::new();
+    for (place, join) in from.joins.iter().enumerate() {
+        let Some(right) = name_of(&join.relation) else { continue };
+        for column in using(&join.join_operator).into_iter().flatten() {
+            let Some(column) = column.0.last().and_then(|part| part.as_ident()) else { continue };
+            if let (0, Some(left)) = (place, name_of(&from.relation)) {
+                sides.insert(normalized(column), vec![of_table(&left, column)]);
+            }
+            if let Some(sides) = sides.get_mut(&normalized(column)) {
+                sides.push(of_table(&right, column));
+            }
+        }
+    }
+    sides
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 fn using(operator: &JoinOperator) -> Option<&[ObjectName]> {
@@ -200,7 +252,7 @@ fn comes_out(projection: &[SelectItem], name: &str) -> bool {
 fn project(item: &mut SelectItem, merged: &Merged) -> ControlFlow<Error> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(column)) => {
-            if let Some(value) = merged.0.get(&normalized(column)) {
+            if let Some(value) = merged.columns.get(&normalized(column)) {
                 *item = SelectItem::ExprWithAlias { expr: value.clone(), alias: column.clone() };
             }
             ControlFlow::Continue(())
@@ -210,10 +262,15 @@ fn project(item: &mut SelectItem, merged: &Merged) -> ControlFlow<Error> {
         }
         SelectItem::Wildcard(options) => {
             let WildcardAdditionalOptions { opt_ilike, opt_exclude, opt_except, opt_replace, .. } = &*options;
-            if opt_ilike.is_some() || opt_exclude.is_some() || opt_except.is_some() || opt_replace.is_some() {
+            let has_exceptions =
+                opt_ilike.is_some() || opt_exclude.is_some() || opt_except.is_some() || opt_replace.is_some();
+            if has_exceptions && !merged.is_outer {
+                return ControlFlow::Continue(());
+            }
+            if has_exceptions {
                 return refuse("`*` with exceptions").map_continue(|_| ());
             }
-            let items = merged.0.iter().map(|(name, value)| {
+            let items = merged.columns.iter().map(|(name, value)| {
                 let column_name = Ident::with_quote('"', name);
                 Box::new(ReplaceSelectElement { expr: value.clone(), column_name, as_keyword: true })
             });
@@ -252,7 +309,10 @@ impl VisitorMut for Names<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         let Expr::Identifier(column) = &*expr else { return ControlFlow::Continue(()) };
-        let Some(value) = self.merged.0.get(&normalized(column)) else { return ControlFlow::Continue(()) };
+        let Some(value) = self.merged.columns.get(&normalized(column)) else { return ControlFlow::Continue(()) };
+        if self.depth > 0 && !self.merged.is_outer {
+            return ControlFlow::Continue(());
+        }
         if self.depth > 0 {
             return refuse(&format!("`{column}` in a subquery or another condition")).map_continue(|_| ());
         }

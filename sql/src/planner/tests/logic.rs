@@ -297,6 +297,31 @@ async fn a_column_of_using_is_that_of_the_side_with_a_row() {
 }
 
 #[tokio::test]
+async fn where_finds_a_column_of_using() {
+    let asker = Asker::new().await;
+    let (a, b) = ("(VALUES (1, 'l'), (2, 'm')) a(x, l)", "(VALUES (2, 'r'), (3, 'r')) b(x, r)");
+    let c = "(VALUES (2, 'c')) c(x, l)";
+    for (from, rest, expected) in [
+        (format!("{a} JOIN {b} USING (x)"), "WHERE x = 2", vec!["2"]),
+        (format!("{a} LEFT JOIN {b} USING (x)"), "WHERE x < 2 OR r = 'r'", vec!["1", "2"]),
+        (format!("{a} LEFT JOIN {b} USING (x)"), "WHERE x = 1 AND b.x IS NULL", vec!["1"]),
+        (format!("{a} JOIN {b} USING (x) JOIN {c} USING (x)"), "WHERE x IN (2, 3)", vec!["2"]),
+        (format!("{a} LEFT JOIN {b} USING (x) LEFT JOIN {c} USING (x)"), "ORDER BY x DESC LIMIT 1", vec!["2"]),
+        ("t JOIN t u USING (id, name)".to_owned(), "WHERE id = 2 GROUP BY id", vec!["1"]),
+    ] {
+        let columns = if rest.contains("GROUP") { "count(*)" } else { "x" };
+        let sql = format!("SELECT {columns} FROM {from} {rest}");
+        assert_eq!(asker.rows(&sql).await, expected, "{sql}");
+    }
+    let three = format!("SELECT * FROM {a} LEFT JOIN {b} USING (x) LEFT JOIN {c} USING (x) WHERE x = 1");
+    assert_eq!(asker.rows(&three).await, ["1|l||"]);
+    let of_two = format!("SELECT 1 FROM {a} JOIN {c} USING (x) WHERE l = 'm'");
+    assert!(asker.refusal(&of_two).await.contains("mbiguous"), "a name of both, but not of USING");
+    let of_a_third = format!("SELECT 1 FROM {a} JOIN {b} USING (x) JOIN {c} ON c.l = a.l WHERE x = 1");
+    assert!(asker.refusal(&of_a_third).await.contains("mbiguous"), "a third table has one, too");
+}
+
+#[tokio::test]
 async fn distinct_rows_are_distinct_whatever_is_grouped_below() {
     let asker = Asker::new().await;
     let grouped = "(SELECT x FROM (VALUES (1), (1), (2)) v(x) GROUP BY x) g";
