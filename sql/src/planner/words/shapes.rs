@@ -234,7 +234,8 @@ fn scalar(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
         // As a subscript, which takes arrays and maps.
         ("element_at", [x, place]) => subscript(x, place),
         ("to_utf8", [x]) => cast(CastKind::Cast, x, DataType::Bytea),
-        ("to_base64", [x]) => call("encode", vec![x.clone(), text("base64")]),
+        // DataFusion's `base64` leaves out the `=` at the end.
+        ("to_base64", [x]) => call("encode", vec![x.clone(), text("base64pad")]),
         ("to_hex", [digest]) if is_digest(digest) => call("upper", vec![digest.clone()]),
         ("if" | "iif" | "iff", [condition, yes]) => case(condition, yes, None),
         ("if" | "iif" | "iff", [condition, yes, no]) => case(condition, yes, Some(no)),

@@ -201,7 +201,8 @@ impl TimeFunction {
         let [_, a, b] = given else { return None };
         let (a, b) = match self.kind {
             Arithmetic::Add => ((a.is_integer() || a.is_null()).then_some(DataType::Int64)?, time(b)?),
-            Arithmetic::Passed | Arithmetic::Begun if has_zone(a) && a == b => (in_micros(a)?, in_micros(b)?),
+            Arithmetic::Passed | Arithmetic::Begun if has_zone(a) && (a == b || b.is_null()) => both(in_micros(a)?),
+            Arithmetic::Passed | Arithmetic::Begun if has_zone(b) && a.is_null() => both(in_micros(b)?),
             Arithmetic::Passed | Arithmetic::Begun => (time(a)?, time(b)?),
         };
         Some(vec![DataType::Utf8, a, b])
@@ -281,6 +282,10 @@ impl TimeFunction {
 /// Returns whether a type has a time zone other than UTC.
 fn has_zone(kind: &DataType) -> bool {
     matches!(kind, DataType::Timestamp(_, Some(_))) && time(kind).is_none()
+}
+
+fn both(kind: DataType) -> (DataType, DataType) {
+    (kind.clone(), kind)
 }
 
 fn in_micros(kind: &DataType) -> Option<DataType> {
