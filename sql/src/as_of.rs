@@ -68,8 +68,22 @@ fn not_found(table: &LoadedTable, what: String) -> Error {
     Error::new(ErrorKind::NotFound, format!("{what}; {}", listing(table)))
 }
 
+/// Says which snapshots there are, and where they can be named.
 fn listing(table: &LoadedTable) -> String {
-    format!("list them with `SELECT snapshot_id, committed_at FROM snapshots('{}')`", table.name())
+    let name = table.name();
+    let by_time = || table.metadata().snapshots().map(|snapshot| (snapshot.timestamp_ms(), snapshot.snapshot_id()));
+    let ends = match (by_time().min(), by_time().max()) {
+        (Some((oldest, first)), Some((newest, last))) => format!(
+            "the oldest that is kept is `{first}` of {}, the newest `{last}` of {}; ",
+            shown(oldest),
+            shown(newest)
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "{ends}list them with `SELECT snapshot_id, committed_at FROM snapshots('{name}')`, then ask with `FROM {name} FOR VERSION \
+         AS OF <id>` or `--snapshot {name}=<id>`"
+    )
 }
 
 fn shown(millis: i64) -> String {

@@ -1,7 +1,7 @@
 //! What errors about names say: the nearest name, and those that there are.
 
 use datafusion::common::utils::datafusion_strsim::levenshtein;
-use datafusion::common::{Column, SchemaError};
+use datafusion::common::{Column, DataFusionError, SchemaError};
 
 /// Names of columns that an error lists.
 const COLUMNS_IN_ERROR: usize = 60;
@@ -24,6 +24,17 @@ pub(crate) fn of_schema(error: &SchemaError) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// Says that there is no such function, when that is why a query could not be planned, and which are near.
+pub(crate) fn of_function<'a>(error: &DataFusionError, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    // DataFusion has no kind for it, and guesses a name however far.
+    let DataFusionError::Plan(text) = error.find_root() else { return None };
+    let (name, _) = text.strip_prefix("Invalid function '")?.split_once('\'')?;
+    let meant = nearest(name, names).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    Some(format!(
+        "no function `{name}`{meant}: `SHOW FUNCTIONS` lists them, docs/sql.md those of Athena, Redshift and Spark"
+    ))
 }
 
 fn no_column(wanted: &Column, columns: &[Column]) -> String {

@@ -11,10 +11,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -26,6 +27,7 @@ use icefold_core::{Error, Result};
 
 use crate::error::from_datafusion;
 use crate::guard;
+use crate::hints;
 use crate::metadata_tables::{MetadataFunction, MetadataKind};
 use crate::namespace::{CATALOG, Namespace, SessionCatalog};
 use crate::planner;
@@ -164,11 +166,23 @@ impl QuerySession {
                 return Err(self.tables.unknown(name));
             }
         }
-        let plan = state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        let plan = state.statement_to_plan(statement).await.map_err(|e| without_plan(&state, e))?;
         // Catches what only planning shows, for example `SELECT … INTO`.
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(|e| refuse_change("this statement").because(e))?;
         Ok(plan)
+    }
+}
+
+/// Says why a statement could not be planned.
+fn without_plan(state: &SessionState, error: DataFusionError) -> Error {
+    let mut names: Vec<&str> = planner::rewritten_names().collect();
+    names.extend(state.scalar_functions().keys().map(String::as_str));
+    names.extend(state.aggregate_functions().keys().map(String::as_str));
+    names.extend(state.window_functions().keys().map(String::as_str));
+    match hints::of_function(&error, names) {
+        Some(text) => Error::invalid(text),
+        None => from_datafusion(error),
     }
 }
 

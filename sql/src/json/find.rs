@@ -1,6 +1,7 @@
 //! Finds a value inside a JSON text without building the rest of it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -21,6 +22,15 @@ pub(crate) fn find<'a>(json: &'a str, path: &[Step]) -> Option<&'a str> {
 /// Returns the elements of an array, `None` for anything else.
 pub(crate) fn items(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
+}
+
+/// Returns how many elements an array or members an object has; anything else has none.
+pub(crate) fn size(json: &str) -> Option<usize> {
+    match json.as_bytes().first()? {
+        b'[' => items(json).map(|items| items.len()),
+        b'{' => serde_json::from_str::<HashMap<String, IgnoredAny>>(json).ok().map(|members| members.len()),
+        _ => Some(0),
+    }
 }
 
 struct At<'p>(&'p [Step]);

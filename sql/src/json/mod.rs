@@ -17,7 +17,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use icefold_core::Error;
 
 use crate::error::external;
-use find::{find, items};
+use find::{find, items, size};
 use path::Step;
 
 /// Name of the function behind `->`.
@@ -48,6 +48,8 @@ enum Answer {
     Boolean,
     /// Number of elements, of arrays only.
     Length,
+    /// Number of elements of arrays and members of objects, 0 for anything else.
+    Size,
     /// Whether there is one; NULL for what is no JSON.
     IsThere,
     /// Whether the text is JSON.
@@ -82,6 +84,7 @@ const FUNCTIONS: &[(&str, &[&str], Answer, Place)] = &[
     ("get_json_object", &["json_extract_string"], Answer::Text, Place::Path),
     ("json_exists", &[], Answer::IsThere, Place::Path),
     ("json_array_length", &[], Answer::Length, Place::MaybePath),
+    ("json_size", &[], Answer::Size, Place::Path),
     ("json_parse", &["json_format"], Answer::Json, Place::Whole),
     ("json_valid", &["is_valid_json"], Answer::IsJson, Place::Whole),
 ];
@@ -123,7 +126,7 @@ impl ScalarUDFImpl for JsonFunction {
         self.takes(given).ok_or_else(|| external(self.misused()))?;
         Ok(match self.answer {
             Answer::Json | Answer::Text | Answer::Scalar | Answer::String => DataType::Utf8,
-            Answer::Integer | Answer::Length => DataType::Int64,
+            Answer::Integer | Answer::Length | Answer::Size => DataType::Int64,
             Answer::Float => DataType::Float64,
             Answer::Boolean | Answer::IsThere | Answer::IsJson => DataType::Boolean,
         })
@@ -231,6 +234,7 @@ impl Answer {
             Answer::Length => {
                 Arc::new(Int64Array::from_iter(values.map(|v| i64::try_from(items(found(v)?)?.len()).ok())))
             }
+            Answer::Size => Arc::new(Int64Array::from_iter(values.map(|v| i64::try_from(size(found(v)?)?).ok()))),
             Answer::IsThere => {
                 Arc::new(BooleanArray::from_iter(values.map(|v| is_json(v)?.then(|| found(v).is_some()))))
             }

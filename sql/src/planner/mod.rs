@@ -62,6 +62,7 @@ use icefold_core::Error;
 
 pub(crate) use statement::parse;
 pub(crate) use time_travel::TimeTravel;
+pub(crate) use words::names as rewritten_names;
 
 use crate::error::external;
 use crate::walk;
@@ -90,6 +91,7 @@ pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Resu
     scalar_functions.extend(functions().into_iter().map(Arc::new));
     scalar_functions.extend(words::functions());
     scalar_functions.extend(crate::json::functions());
+    builder.aggregate_functions().get_or_insert_default().extend(words::aggregates());
     builder.expr_planners().get_or_insert_default().insert(0, Arc::new(json::JsonOperators::new()));
     let mut state = builder.build();
     values::functions(&mut state)?;

@@ -191,7 +191,7 @@ async fn wrong_sql_is_the_askers_mistake() {
         ("SELECT people.nme FROM people", "no column `people.nme` (did you mean `name`?)"),
         ("SELECT \"NAME\" FROM people", "no column `NAME` (did you mean `\"name\"`?"),
         ("SELECT id FROM people a JOIN people b ON a.id = b.id", "such as `events.id`"),
-        ("SELECT uper('x')", "Did you mean 'upper'?"),
+        ("SELECT uper('x')", "no function `uper` (did you mean `upper`?)"),
         ("SELECT name, count(*) FROM people", "GROUP BY"),
     ] {
         let text = refusal(&session, sql).await.1;

@@ -3,13 +3,21 @@
 //! Calls are rewritten in the parsed query, before DataFusion sees them. A name that means one thing in one engine and another in
 //! the next is refused with the two ways to say it.
 
+mod digests;
 mod formats;
+mod likes;
+mod mode;
+mod regexes;
+mod rows;
 mod shapes;
 mod times;
+mod urls;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::common::Result;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, VisitorMut,
@@ -19,7 +27,25 @@ use icefold_core::Error;
 
 use crate::error::external;
 use crate::walk::{self, Visited};
-pub(crate) use times::functions;
+
+/// Returns the functions of ours that are computed row by row.
+pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
+    let mut all = times::functions();
+    all.extend(rows::functions(digests::ALL));
+    all.extend(rows::functions(regexes::ALL));
+    all.extend(rows::functions(urls::ALL));
+    all
+}
+
+/// Returns the aggregates of ours.
+pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![mode::mode()]
+}
+
+/// Iterates over the names that are rewritten.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    shapes::names()
+}
 
 /// Rewrites all calls in a statement.
 ///
@@ -54,7 +80,7 @@ impl VisitorMut for Words {
 }
 
 fn rewritten(expr: &Expr) -> icefold_core::Result<Option<Expr>> {
-    let Expr::Function(function) = expr else { return Ok(None) };
+    let Expr::Function(function) = expr else { return likes::rewrite(expr) };
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return Ok(None) };
     let Some(args) = arguments(function) else { return Ok(None) };
     shapes::rewrite(&name.value.to_lowercase(), function, &args)

@@ -1,4 +1,5 @@
-//! Arithmetic of times by named units: `date_add`, `date_diff` and `datediff`. All count in UTC.
+//! Arithmetic of times by named units: `date_add`, `date_diff` and `datediff`. All count in UTC, the last two also in a time zone that
+//! both times have.
 //!
 //! `date_diff('month', a, b)` (Athena) counts whole months that have passed, `datediff(month, a, b)` (Redshift) how often a month
 //! began in between.
@@ -6,10 +7,11 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
+use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, TimeUnit, TimestampMicrosecondType};
-use chrono::{DateTime, Datelike, Months};
+use chrono::{DateTime, Datelike, Months, Offset, TimeZone};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -64,6 +66,19 @@ impl Unit {
                 Some(time?.timestamp_micros())
             }
         }
+    }
+
+    /// Returns what is counted with in a time zone: days and what is longer by its clocks, hours and what is shorter by the time
+    /// that has passed.
+    fn clocks(self, a: i64, b: i64, zone: Option<Tz>) -> Option<(i64, i64)> {
+        let Some(zone) = zone else { return Some((a, b)) };
+        let offset = |micros: i64| {
+            let time = DateTime::from_timestamp_micros(micros)?;
+            Some(i64::from(zone.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc()) * SECOND)
+        };
+        let of_a = offset(a)?;
+        let of_b = if self.is_of_days() { offset(b)? } else { of_a };
+        Some((a.checked_add(of_a)?, b.checked_add(of_b)?))
     }
 
     /// Counts the whole units that have passed from `a` to `b`.
@@ -140,7 +155,8 @@ impl ScalarUDFImpl for TimeFunction {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         // Here and not in `coerce_types`, whose errors DataFusion wraps in words of its own.
         let given: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        self.takes(&given).ok_or_else(|| external(self.misused()))?;
+        self.takes(&given)
+            .ok_or_else(|| external(if given.iter().any(has_zone) { self.of_zones() } else { self.misused() }))?;
         let unit = self.unit(args.scalar_arguments.first().copied().flatten())?;
         let kind = match (self.kind, args.arg_fields[2].data_type()) {
             (Arithmetic::Add, DataType::Date32) if unit.is_of_days() => DataType::Date32,
@@ -159,10 +175,17 @@ impl ScalarUDFImpl for TimeFunction {
             ColumnarValue::Array(_) => None,
         })?;
         let (a, b) = (args.args[1].to_array(rows)?, micros(&args.args[2].to_array(rows)?)?);
+        let zone = zone(&args.arg_fields[1..]).map(|zone| zone.parse::<Tz>()).transpose()?;
         let answers = match self.kind {
             Arithmetic::Add => self.add(unit, &a, &b, args.return_field.data_type())?,
-            Arithmetic::Passed => self.between(&micros(&a)?, &b, |a, b| unit.passed(a, b))?,
-            Arithmetic::Begun => self.between(&micros(&a)?, &b, |a, b| unit.begun(a, b))?,
+            Arithmetic::Passed => self.between(&micros(&a)?, &b, |a, b| {
+                let (a, b) = unit.clocks(a, b, zone)?;
+                unit.passed(a, b)
+            })?,
+            Arithmetic::Begun => self.between(&micros(&a)?, &b, |a, b| {
+                let (a, b) = unit.clocks(a, b, zone)?;
+                unit.begun(a, b)
+            })?,
         };
         if all_scalar {
             Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?))
@@ -178,6 +201,8 @@ impl TimeFunction {
         let [_, a, b] = given else { return None };
         let (a, b) = match self.kind {
             Arithmetic::Add => ((a.is_integer() || a.is_null()).then_some(DataType::Int64)?, time(b)?),
+            Arithmetic::Passed | Arithmetic::Begun if has_zone(a) && (a == b || b.is_null()) => both(in_micros(a)?),
+            Arithmetic::Passed | Arithmetic::Begun if has_zone(b) && a.is_null() => both(in_micros(b)?),
             Arithmetic::Passed | Arithmetic::Begun => (time(a)?, time(b)?),
         };
         Some(vec![DataType::Utf8, a, b])
@@ -232,6 +257,15 @@ impl TimeFunction {
         Error::invalid(format!("`{}` gets past the times that can be told", self.name))
     }
 
+    fn of_zones(&self) -> Error {
+        let zones = if self.kind == Arithmetic::Add { "a time zone other than UTC" } else { "two time zones" };
+        Error::invalid(format!(
+            "`{}` does not count in {zones}: give it what the clocks of one show, `to_local_time(event_time AT TIME ZONE \
+             'Europe/Berlin')`",
+            self.name
+        ))
+    }
+
     fn misused(&self) -> Error {
         let example = match self.kind {
             Arithmetic::Add => "date_add('day', 1, event_time)",
@@ -242,6 +276,28 @@ impl TimeFunction {
             "`{}` takes a unit (second, minute, hour, day, week, month, quarter, year) and what to count with: {example}",
             self.name
         ))
+    }
+}
+
+/// Returns whether a type has a time zone other than UTC.
+fn has_zone(kind: &DataType) -> bool {
+    matches!(kind, DataType::Timestamp(_, Some(_))) && time(kind).is_none()
+}
+
+fn both(kind: DataType) -> (DataType, DataType) {
+    (kind.clone(), kind)
+}
+
+fn in_micros(kind: &DataType) -> Option<DataType> {
+    let DataType::Timestamp(_, zone) = kind else { return None };
+    Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+}
+
+/// Returns the zone other than UTC that both times have.
+fn zone(times: &[FieldRef]) -> Option<&str> {
+    match times.first()?.data_type() {
+        kind @ DataType::Timestamp(_, Some(zone)) if has_zone(kind) => Some(zone),
+        _ => None,
     }
 }
 

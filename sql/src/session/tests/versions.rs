@@ -76,10 +76,17 @@ async fn a_version_in_the_query_wins_over_that_of_the_session() {
 
 #[tokio::test]
 async fn a_version_that_is_not_there_says_how_to_find_one() {
-    let (warehouse, [(first, then), _]) = grown().await;
+    let (warehouse, [(first, then), (second, _)]) = grown().await;
     let session = open(&warehouse, &[]).await.expect("session");
     for (from, kind, words) in [
         ("people FOR VERSION AS OF 17", ErrorKind::NotFound, "snapshots('people')"),
+        ("people FOR VERSION AS OF 17", ErrorKind::NotFound, "`--snapshot people=<id>`"),
+        (
+            "people FOR VERSION AS OF 17",
+            ErrorKind::NotFound,
+            &format!("the oldest that is kept is `{first}` of {}", &then[..10]),
+        ),
+        ("people FOR VERSION AS OF 17", ErrorKind::NotFound, &format!("the newest `{second}` of ")),
         ("people FOR VERSION AS OF 'audit'", ErrorKind::NotFound, "it has `main`"),
         ("people FOR TIMESTAMP AS OF '2020-01-01'", ErrorKind::NotFound, "not at 2020-01-01T00:00:00.000Z"),
         ("people FOR TIMESTAMP AS OF '2020-01-01'", ErrorKind::NotFound, &then[..10]),
