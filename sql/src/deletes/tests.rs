@@ -112,8 +112,8 @@ async fn null_is_a_key_like_others() {
 
 #[tokio::test]
 async fn keys_tell_the_zeros_apart_and_take_each_nan_for_one() {
-    let key = schema(vec![column(3, "v", PrimitiveType::Double)]);
-    let columns = vec![column(1, "id", PrimitiveType::Long), column(3, "v", PrimitiveType::Double)];
+    let key = schema(vec![column(2, "v", PrimitiveType::Double)]);
+    let columns = vec![column(1, "id", PrimitiveType::Long), column(2, "v", PrimitiveType::Double)];
     let mut table = Fixture::new(schema(columns));
     let minus_nan = f64::from_bits(0xfff8_0000_0000_0000);
     let floats = |values: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(values)) };

@@ -18,7 +18,7 @@ impl VisitorMut for ExactDecimals {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> Visited {
         if let Expr::Cast { expr, data_type, .. } = expr
-            && matches!(data_type, DataType::Decimal(_) | DataType::Numeric(_) | DataType::Dec(_))
+            && matches!(data_type, DataType::Decimal(_) | DataType::Numeric(_))
             && let Some(digits) = written(expr)
         {
             **expr = Expr::value(Value::SingleQuotedString(digits));
