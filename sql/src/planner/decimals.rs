@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, Datum, PrimitiveArray};
 use arrow::compute::kernels::numeric;
 use arrow::compute::try_binary;
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, i256};
@@ -197,10 +197,7 @@ fn each<T: DecimalType>(
     (left, left_is_one): (&dyn Array, bool),
     (right, right_is_one): (&dyn Array, bool),
     compute: impl Fn(T::Native, T::Native) -> Result<T::Native, ArrowError>,
-) -> Result<PrimitiveArray<T>, ArrowError>
-where
-    T: ArrowPrimitiveType,
-{
+) -> Result<PrimitiveArray<T>, ArrowError> {
     let (left, right) = (left.as_primitive::<T>(), right.as_primitive::<T>());
     match (left_is_one, right_is_one) {
         (true, false) if left.is_null(0) => Ok(PrimitiveArray::new_null(right.len())),

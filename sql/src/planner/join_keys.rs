@@ -1,8 +1,8 @@
 //! A join by a cast, `ON CAST(a.event_time AS DATE) = b.day`.
 //!
-//! The names of columns heed casts nowhere, so DataFusion names a key of a join that is a cast apart from the column in it, but not
-//! one that has become a function (`casts.rs`): both would have one name, which it refuses. Nothing sees through the key of a join
-//! once the plan is made, so there it becomes a cast again.
+//! A cast has the name of the column in it. DataFusion gives a key of a join another name if it is a cast, but not if it has become a
+//! function (`casts.rs`): key and column would have one name, which it refuses. Nothing sees through the keys of joins once the other
+//! rules are done, so there it becomes a cast again.
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};

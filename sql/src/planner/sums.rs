@@ -45,7 +45,7 @@ impl Carrier for Wide {
             DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
                 Some(DataType::Decimal128(INTEGER_DIGITS, *scale))
             }
-            // Too many rows to be added are refused on the way in.
+            // Arguments with more digits than that leaves room for are refused on the way in.
             DataType::Decimal256(MOST_DIGITS, scale) => Some(DataType::Decimal256(MOST_DIGITS, *scale)),
             _ => None,
         }
