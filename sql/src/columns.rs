@@ -63,6 +63,11 @@ impl Columns {
         self.ids.iter().position(|i| *i == id)
     }
 
+    /// As [`Columns::index_of_id`], the last one if a column is there twice.
+    pub(crate) fn last_index_of_id(&self, id: i32) -> Option<usize> {
+        self.ids.iter().rposition(|i| *i == id)
+    }
+
     /// Returns these columns and behind them `more`.
     pub(crate) fn and(&self, more: Vec<(i32, Field)>) -> Self {
         let own = self.ids.iter().copied().zip(self.schema.fields().iter().map(|f| f.as_ref().clone()));

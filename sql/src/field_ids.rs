@@ -3,7 +3,8 @@
 //! A file keeps the schema it was written with. Its columns may since have got other names or wider types, and the table
 //! may have columns the file knows nothing of. DataFusion asks for an adapter for each file it opens; ours rewrites every
 //! expression over the table's columns into one over the file's: found by id under whatever name, cast when the type was
-//! promoted, null when the file does not have it. Floats are made canonical on the way.
+//! promoted, null when the file does not have it. Floats are made canonical on the way, unless the column is asked for as it was
+//! written ([`as_written`]).
 //!
 //! A file without any field id (no Iceberg writer makes one) is read by name; a table that has a name mapping for such
 //! files is refused, because names alone would be a guess.
@@ -26,6 +27,9 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use crate::columns::Columns;
 use crate::error::external;
 use crate::planner::floats::canonical_column;
+
+/// What the names of columns begin with that are read as they were written.
+const AS_WRITTEN: &str = "$as_written_";
 
 /// Makes an adapter for each file of one scan.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl PhysicalExprAdapterFactory for FieldIdAdapterFactory {
         for field in table.fields() {
             let place = match self.ids.get(field.name()) {
                 Some(id) if !by_id.is_empty() => by_id.get(id).copied(),
-                _ => file.index_of(field.name()).ok(),
+                _ => file.index_of(own_name(field.name())).ok(),
             };
             places.insert(field.name().clone(), (Arc::clone(field), place));
         }
@@ -98,8 +102,22 @@ impl FieldIdAdapter {
         } else {
             Arc::new(CastExpr::new_with_target_field(column, Arc::clone(wanted), None))
         };
-        Ok(canonical_column(value, wanted))
+        Ok(if is_as_written(wanted.name()) { value } else { canonical_column(value, wanted) })
     }
+}
+
+/// Returns the column of a float as it was written, with both zeros, which keys of deletes tell apart. It is found by the same id.
+pub(crate) fn as_written(column: &Field) -> Field {
+    column.clone().with_name(format!("{AS_WRITTEN}{}", column.name()))
+}
+
+/// Returns the name that a column has in the table.
+fn own_name(column: &str) -> &str {
+    column.strip_prefix(AS_WRITTEN).unwrap_or(column)
+}
+
+fn is_as_written(column: &str) -> bool {
+    column.starts_with(AS_WRITTEN)
 }
 
 /// A column that the file was written without is null in each of its rows.

@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 
 use crate::bounds::FileBounds;
 use crate::columns::Columns;
-use crate::deletes::equality::{EqualityDeletes, KeySet, dropped_key_columns};
+use crate::deletes::equality::{EqualityDeletes, KeySet, dropped_key_columns, float_key_columns};
 use crate::deletes::exec::DeleteExec;
 use crate::deletes::position::{DeletedPositions, Target};
 use crate::error::external;
@@ -171,6 +171,7 @@ impl Scan<'_> {
         let metadata = &self.table.metadata;
         let dropped = dropped_key_columns(metadata, &self.table.columns, keys.keys().flatten()).map_err(external)?;
         let columns = self.table.columns.and(dropped);
+        let columns = columns.and(float_key_columns(&columns, keys.keys().flatten()));
         let (constants, width) = (columns.len(), self.projection.len());
         let mut projection = self.projection.clone();
         let mut sets = Vec::with_capacity(keys.len());
@@ -227,7 +228,7 @@ impl Scan<'_> {
         .collect()
     }
 
-    /// Plans the read of one set of key columns and adds to `projection` those that it lacks.
+    /// Plans the read of one set of key columns, floats as they were written, and adds to `projection` those that it lacks.
     fn key_set(
         &self,
         columns: &Columns,
@@ -235,7 +236,7 @@ impl Scan<'_> {
         ids: &[i32],
         deletes: &[ScopedDelete],
     ) -> Result<KeySet> {
-        let indices: Vec<usize> = ids.iter().filter_map(|id| columns.index_of_id(*id)).collect();
+        let indices: Vec<usize> = ids.iter().filter_map(|id| columns.last_index_of_id(*id)).collect();
         let files = deletes.iter().map(|delete| ScanFile::of_delete(self.place(), delete)).collect::<Result<_>>()?;
         let scan = ParquetScan::new(columns.project(&indices), files).with_delete_constants();
         let places = indices.into_iter().map(|index| match projection.iter().position(|p| *p == index) {

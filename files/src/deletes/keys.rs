@@ -1,13 +1,16 @@
 //! The keys that equality deletes name, in memory: key to (scope, newest sequence number).
 //!
 //! A row costs one look-up per set of key columns, whatever the number of delete files. NULL equals NULL, as the Iceberg spec
-//! asks: keys are compared in Arrow's row format, where null is a value like others.
+//! asks: keys are compared in Arrow's row format, where null is a value like others. Floats are equal as in Iceberg's own library:
+//! NaN equals NaN, and `-0.0` is another key than `0.0`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use icefold_core::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -119,9 +122,25 @@ impl KeyTable {
 /// # Errors
 /// As [`KeyTable::insert`].
 pub(super) fn comparable(keys: &[ArrayRef]) -> Result<Rows> {
+    let keys: Vec<ArrayRef> = keys.iter().map(one_nan).collect();
     let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
-    let rows = RowConverter::new(fields).and_then(|converter| converter.convert_columns(keys));
+    let rows = RowConverter::new(fields).and_then(|converter| converter.convert_columns(&keys));
     rows.map_err(|e| Error::bug("key columns of equality deletes cannot be compared").because(e))
+}
+
+/// Makes the same bits of all NaN, which has many.
+fn one_nan(key: &ArrayRef) -> ArrayRef {
+    match key.data_type() {
+        DataType::Float32 => {
+            let one = |value: f32| if value.is_nan() { f32::NAN } else { value };
+            Arc::new(key.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
+        }
+        DataType::Float64 => {
+            let one = |value: f64| if value.is_nan() { f64::NAN } else { value };
+            Arc::new(key.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
+        }
+        _ => Arc::clone(key),
+    }
 }
 
 /// A quick hash of short byte strings: a look-up is paid for each row that is read.

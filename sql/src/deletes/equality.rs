@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::columns::{Columns, arrow_type};
 use crate::error::external;
+use crate::field_ids::as_written;
 
 /// Returns the key columns `ids` that `columns` lacks because the table dropped them since.
 ///
@@ -46,6 +47,14 @@ fn dropped_column(metadata: &TableMetadata, id: i32) -> icefold_core::Result<Fie
     })?;
     // The name cannot meet one of the table: it only has to be another one.
     Ok(Field::new(format!("$dropped_{id}"), kind, true))
+}
+
+/// Returns the key columns `ids` of floats, as they were written: `-0.0` is another key than `0.0`, which queries take for one.
+pub(crate) fn float_key_columns<'a>(columns: &Columns, ids: impl IntoIterator<Item = &'a i32>) -> Vec<(i32, Field)> {
+    let ids: BTreeSet<i32> = ids.into_iter().copied().collect();
+    let fields = ids.into_iter().filter_map(|id| Some((id, columns.schema().field(columns.index_of_id(id)?))));
+    let floats = fields.filter(|(_, field)| field.data_type().is_floating());
+    floats.map(|(id, field)| (id, as_written(field))).collect()
 }
 
 /// One set of key columns with the plan that reads its delete files.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
 use iceberg::spec::{PrimitiveType, Transform, UnboundPartitionSpec};
 use icefold_fixture::{Fixture, at, column, named, numbered, people, rows, schema};
 
@@ -108,6 +108,22 @@ async fn null_is_a_key_like_others() {
     table.data(at(1), people_with_nulls()).await;
     table.equality_deletes(at(2), &people(), rows(&[(None, Some("x")), (Some(2), Some("x")), (Some(1), None)])).await;
     assert_eq!(table.query("SELECT id, name FROM t").await, ["1|y", "2|", "|"], "all key columns must be equal");
+}
+
+#[tokio::test]
+async fn keys_tell_the_zeros_apart_and_take_each_nan_for_one() {
+    let key = schema(vec![column(2, "v", PrimitiveType::Double)]);
+    let columns = vec![column(1, "id", PrimitiveType::Long), column(2, "v", PrimitiveType::Double)];
+    let mut table = Fixture::new(schema(columns));
+    let minus_nan = f64::from_bits(0xfff8_0000_0000_0000);
+    let floats = |values: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(values)) };
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
+    table.data(at(1), vec![numbers, floats(vec![0.0, -0.0, minus_nan, 7.0])]).await;
+    table.equality_deletes(at(2), &key, vec![floats(vec![-0.0, f64::NAN])]).await;
+    assert_eq!(ids(&table, "SELECT id FROM t").await, [1, 4]);
+    assert_eq!(table.query("SELECT id, v FROM t WHERE v = 0").await, ["1|0.0"]);
+    table.equality_deletes(at(3), &key, vec![floats(vec![0.0])]).await;
+    assert_eq!(table.query("SELECT v, id FROM t WHERE v <> 8").await, ["7.0|4"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,11 @@ pub(super) trait Carrier: Debug + Clone + PartialEq + Eq + Hash + Send + Sync + 
     /// Returns the type to compute in for a result of type `result`; `None` to leave it alone.
     fn carries(&self, result: &DataType) -> Option<DataType>;
 
+    /// Returns the type in which an argument of type `argument` enters. That of the aggregate's states, where states are in it.
+    fn argument(&self, argument: &DataType) -> DataType {
+        argument.clone()
+    }
+
     /// Brings arguments into the type to compute in.
     ///
     /// # Errors
@@ -63,11 +68,19 @@ impl<C: Carrier> Carried<C> {
         Some(Arc::new(Field::new(result.name(), kind, true)))
     }
 
-    fn args<'a>(&self, args: AccumulatorArgs<'a>) -> AccumulatorArgs<'a> {
-        match self.field(&args.return_field) {
-            Some(return_field) => AccumulatorArgs { return_field, ..args },
-            None => args,
-        }
+    fn arguments(&self, fields: &[FieldRef]) -> Vec<FieldRef> {
+        let carried = |field: &FieldRef| match self.carrier.argument(field.data_type()) {
+            kind if kind == *field.data_type() => Arc::clone(field),
+            kind => Arc::new(Field::new(field.name(), kind, field.is_nullable())),
+        };
+        fields.iter().map(carried).collect()
+    }
+
+    /// Shows `make` the aggregate in the type to compute in.
+    fn inner<T>(&self, args: AccumulatorArgs, make: impl FnOnce(AccumulatorArgs) -> Result<T>) -> Result<T> {
+        let Some(return_field) = self.field(&args.return_field) else { return make(args) };
+        let expr_fields = self.arguments(args.expr_fields);
+        make(AccumulatorArgs { return_field, expr_fields: &expr_fields, ..args })
     }
 
     /// Returns the way back for a result that is carried.
@@ -111,7 +124,7 @@ impl<C: Carrier> AggregateUDFImpl for Carried<C> {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let way = self.way(&args.return_field);
-        Ok(self.carry(way, self.inner.accumulator(self.args(args))?))
+        Ok(self.carry(way, self.inner(args, |args| self.inner.accumulator(args))?))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -121,26 +134,29 @@ impl<C: Carrier> AggregateUDFImpl for Carried<C> {
         }
         let way = self.way(&args.return_field);
         if !C::GIVES_BACK || (args.return_field.data_type().is_floating() && !self.carries(&args.return_field)) {
-            let window = MovingWindow::begin(&self.inner, &self.args(args))?;
+            let window = self.inner(args, |args| MovingWindow::begin(&self.inner, &args))?;
             return Ok(self.carry(way, Box::new(window)));
         }
-        Ok(self.carry(way, self.inner.create_sliding_accumulator(self.args(args))?))
+        Ok(self.carry(way, self.inner(args, |args| self.inner.create_sliding_accumulator(args))?))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         match self.field(&args.return_field).filter(|_| C::CARRIES_STATES) {
-            Some(return_field) => self.inner.state_fields(StateFieldsArgs { return_field, ..args }),
+            Some(return_field) => {
+                let input_fields = self.arguments(args.input_fields);
+                self.inner.state_fields(StateFieldsArgs { return_field, input_fields: &input_fields, ..args })
+            }
             None => self.inner.state_fields(args),
         }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.inner.groups_accumulator_supported(self.args(args))
+        self.inner(args, |args| Ok(self.inner.groups_accumulator_supported(args))).is_ok_and(|supported| supported)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
         let way = self.way(&args.return_field);
-        let inner = self.inner.create_groups_accumulator(self.args(args))?;
+        let inner = self.inner(args, |args| self.inner.create_groups_accumulator(args))?;
         Ok(match way {
             Some(way) => Box::new(CarriedGroups { way, inner }),
             None => inner,

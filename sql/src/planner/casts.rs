@@ -61,6 +61,11 @@ fn opaque(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     ))))
 }
 
+/// Says whether a function that casts is one that tries; `None` for all other functions.
+pub(super) fn is_try(function: &ScalarFunction) -> Option<bool> {
+    function.func.inner().downcast_ref::<OpaqueCast>().map(|cast| cast.is_try)
+}
+
 /// Says whether what DataFusion concludes from a comparison with the cast is right.
 fn may_be_seen_through(from: &DataType, to: &DataType) -> bool {
     use DataType::{Boolean, Date32, Date64, Int32, Int64, Time32, Time64, Timestamp};

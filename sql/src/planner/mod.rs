@@ -3,12 +3,14 @@
 //! Each departure from DataFusion has a file here and a line in `docs/datafusion.md`: what is wrong, what is done about it, what
 //! that costs, and when it can go.
 
+mod averages;
 mod balance;
 mod carried;
 mod casts;
 mod column_names;
 mod date_bin;
 mod date_trunc;
+mod decimals;
 mod dialect;
 mod distinct;
 mod dynamic_filters;
@@ -19,10 +21,14 @@ mod ignored;
 mod in_lists;
 mod instants;
 mod integers;
+mod intervals;
+mod join_keys;
 mod json;
+mod literals;
 mod multisets;
 mod named_windows;
 mod not_in;
+mod numeric_functions;
 mod octet_length;
 mod precedence;
 mod repeated_columns;
@@ -100,12 +106,9 @@ pub(crate) fn state(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Resu
 
 /// Returns the rules that make a plan mean what was asked. Those that look at sources and types as they were written come first.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
-        Arc::new(sources::OneNameOneSource),
-        Arc::new(balance::Balance),
-        Arc::new(similar_to::SimilarTo),
-        values::rule_before_coercion(),
-    ];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(sources::OneNameOneSource), Arc::new(balance::Balance), Arc::new(similar_to::SimilarTo)];
+    rules.extend(values::rules_before_coercion());
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(not_in::NotIn));
     rules.extend(values::rules_after_coercion());
@@ -121,6 +124,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(0, Arc::new(distinct::DistinctIsGrouping));
     rules.push(Arc::new(semi_joins::DistinctKeys));
     rules.push(Arc::new(whole_table_bounds::WholeTableBounds));
+    rules.push(Arc::new(join_keys::CastKeys));
     rules
 }
 
@@ -156,6 +160,7 @@ pub(crate) fn rewrite(statement: &mut Statement, is_scalar: &dyn Fn(&str) -> boo
         Statement::Explain(explain) => rewrite(&mut explain.statement, is_scalar),
         Statement::Statement(statement) => {
             whole(walk::read(statement, &mut ignored::Ignored { is_scalar }))?;
+            whole(walk::change(statement, &mut literals::ExactDecimals))?;
             whole(walk::change(statement, &mut repeated_columns::RepeatedColumns))?;
             whole(walk::change(statement, &mut named_windows::NamedWindows))?;
             whole(walk::change(statement, &mut using_columns::UsingColumns))?;

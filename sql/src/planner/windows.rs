@@ -12,7 +12,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::functions_aggregate::average::avg_udaf;
+use datafusion::functions_aggregate::correlation::corr_udaf;
+use datafusion::functions_aggregate::covariance::{covar_pop_udaf, covar_samp_udaf};
+use datafusion::functions_aggregate::regr::{
+    regr_avgx_udaf, regr_avgy_udaf, regr_intercept_udaf, regr_r2_udaf, regr_slope_udaf, regr_sxx_udaf, regr_sxy_udaf,
+    regr_syy_udaf,
+};
 use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
 use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
 use datafusion::logical_expr::function::AccumulatorArgs;
@@ -22,8 +27,24 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::carried::{Carried, Carrier};
 
 /// Returns the aggregates that differ from DataFusion's only in windows that move.
-pub(super) fn averages() -> Vec<Arc<AggregateUDF>> {
-    let plain = [avg_udaf(), stddev_udaf(), stddev_pop_udaf(), var_samp_udaf(), var_pop_udaf()];
+pub(super) fn statistics() -> Vec<Arc<AggregateUDF>> {
+    let plain = [
+        stddev_udaf(),
+        stddev_pop_udaf(),
+        var_samp_udaf(),
+        var_pop_udaf(),
+        covar_samp_udaf(),
+        covar_pop_udaf(),
+        corr_udaf(),
+        regr_avgx_udaf(),
+        regr_avgy_udaf(),
+        regr_intercept_udaf(),
+        regr_r2_udaf(),
+        regr_slope_udaf(),
+        regr_sxx_udaf(),
+        regr_sxy_udaf(),
+        regr_syy_udaf(),
+    ];
     plain.into_iter().map(|inner| Carried::udaf(inner, AsTheyAre)).collect()
 }
 
