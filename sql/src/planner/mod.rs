@@ -7,6 +7,7 @@ mod balance;
 mod carried;
 mod casts;
 mod column_names;
+mod constants;
 mod date_bin;
 mod date_trunc;
 mod dialect;
@@ -31,6 +32,7 @@ mod semi_joins;
 mod similar_to;
 mod sources;
 mod statement;
+mod subqueries;
 mod sums;
 mod templates;
 mod time_travel;
@@ -106,6 +108,7 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     ];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(not_in::NotIn));
+    rules.push(Arc::new(subqueries::Subqueries));
     rules.extend(values::rules_after_coercion());
     rules
 }
@@ -132,6 +135,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             _ => {}
         }
     }
+    rules.insert(0, Arc::new(constants::WindowsForgetConstants));
     rules
 }
 
