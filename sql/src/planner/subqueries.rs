@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchemaRef, JoinType, Result, plan_err};
+use datafusion::common::{Column, DFSchema, JoinType, Result, plan_err};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
@@ -67,7 +67,7 @@ impl Rewriter {
         // An input may have gained columns that can be NULL.
         let node = if self.has_changed.get() { node.recompute_schema()? } else { node };
         match node {
-            LogicalPlan::Join(join) if lateral(&join).is_some_and(|query| !is_pulled_up_right(query, For::Rows)) => {
+            LogicalPlan::Join(join) if is_lateral(&join) => {
                 self.has_changed.set(true);
                 self.lateral_join(join).map(Transformed::yes)
             }
@@ -94,7 +94,7 @@ impl Rewriter {
         let mut rewritten = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let done = expr.transform(|part| match part {
-                Expr::ScalarSubquery(query) if is_ours(&query) => {
+                Expr::ScalarSubquery(query) if is_ours(&query, input.schema()) => {
                     let number = self.next();
                     let name = format!("$subquery{number}");
                     let outer = std::mem::take(&mut input);
@@ -110,7 +110,7 @@ impl Rewriter {
 
     fn projection(&self, node: LogicalPlan) -> Result<LogicalPlan> {
         let LogicalPlan::Projection(projection) = node else { return Ok(node) };
-        if !projection.expr.iter().any(has_ours) {
+        if !projection.expr.iter().any(|expr| has_ours(expr, projection.input.schema())) {
             return Ok(LogicalPlan::Projection(projection));
         }
         let names: Vec<_> = projection.expr.iter().map(|expr| NamePreserver::new_for_projection().save(expr)).collect();
@@ -120,12 +120,13 @@ impl Rewriter {
     }
 
     fn filter(&self, filter: Filter) -> Result<LogicalPlan> {
-        if !has_ours(&filter.predicate) {
+        if !has_ours(&filter.predicate, filter.input.schema()) {
             return Ok(LogicalPlan::Filter(filter));
         }
         let columns = filter.input.schema().columns();
-        let (ours, simple): (Vec<_>, Vec<_>) =
-            split_conjunction_owned(filter.predicate).into_iter().partition(has_ours);
+        let (ours, simple): (Vec<_>, Vec<_>) = split_conjunction_owned(filter.predicate)
+            .into_iter()
+            .partition(|part| has_ours(part, filter.input.schema()));
         let mut input = filter.input;
         if let Some(simple) = conjunction(simple) {
             // Fewer rows to ask the queries about.
@@ -169,9 +170,28 @@ impl Rewriter {
         }
     }
 
+    /// Computes more columns beside those of `input`.
     fn with_columns(&self, input: LogicalPlan, more: Vec<Expr>) -> Result<LogicalPlan> {
+        let is_here = |expr: &Expr| {
+            let is_not = |part: &Expr| matches!(part, Expr::ScalarSubquery(query) if !is_about(query, input.schema()));
+            !expr.exists(|part| Ok(is_not(part))).unwrap_or(true)
+        };
+        let (here, below): (Vec<_>, Vec<_>) = more.into_iter().partition(is_here);
+        let input = match input {
+            // What ORDER BY is about need not be shown.
+            LogicalPlan::Projection(shown) if !below.is_empty() => {
+                let exprs = shown.expr.into_iter().chain(below);
+                self.projection(LogicalPlanBuilder::from(shown.input).project(exprs)?.build()?)?
+            }
+            input if below.is_empty() => input,
+            _ => {
+                return plan_err!(
+                    "a query in ORDER BY is about a column that SELECT does not have: add the column to SELECT"
+                );
+            }
+        };
         let columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
-        self.projection(LogicalPlanBuilder::from(input).project(columns.into_iter().chain(more))?.build()?)
+        self.projection(LogicalPlanBuilder::from(input).project(columns.into_iter().chain(here))?.build()?)
     }
 
     /// Asks the queries of ON on the side that they are about.
@@ -181,8 +201,7 @@ impl Rewriter {
         let (mut left, mut right) = (Vec::new(), Vec::new());
         let predicate = predicate.transform(|part| {
             let Expr::ScalarSubquery(query) = &part else { return Ok(Transformed::no(part)) };
-            let is_about = |side: &DFSchemaRef| is_about(query, side);
-            match (is_about(join.left.schema()), is_about(join.right.schema())) {
+            match (is_about(query, join.left.schema()), is_about(query, join.right.schema())) {
                 (true, _) => Ok(self.moved(part, &mut left)),
                 (_, true) => Ok(self.moved(part, &mut right)),
                 _ => plan_err!(
@@ -209,13 +228,19 @@ impl Rewriter {
     }
 
     fn lateral_join(&self, join: Join) -> Result<LogicalPlan> {
-        let (columns, filter) = (join.schema.columns(), join.filter);
-        let is_plain = join.join_type == JoinType::Inner && join.on.is_empty();
-        let query = unwrapped(Arc::unwrap_or_clone(join.right)).filter(|_| is_plain);
-        let Some(query) = query else {
-            return plan_err!("this LEFT JOIN LATERAL is not answered: use CROSS JOIN LATERAL, or a query in SELECT");
+        let is_always = join.filter.as_ref().is_none_or(|filter| *filter == lit(true));
+        let all = join.join_type == JoinType::Left;
+        let query = match unwrapped(join.right.as_ref().clone()) {
+            Some(query) if join.on.is_empty() && (is_always || !all) => query,
+            Some(query) if are_joined(&query, false) => return Ok(LogicalPlan::Join(join)),
+            _ => {
+                return plan_err!(
+                    "the condition of this LEFT JOIN LATERAL is not answered: write it into the query, and ON true"
+                );
+            }
         };
-        let rows = Dependent::new(Arc::unwrap_or_clone(join.left), self.next())?.with_rows(&query)?;
+        let (columns, filter) = (join.schema.columns(), join.filter);
+        let rows = Dependent::new(Arc::unwrap_or_clone(join.left), self.next())?.with_rows(&query, all)?;
         let rows = LogicalPlanBuilder::from(self.every(rows)?);
         let rows = if let Some(filter) = filter { rows.filter(filter)? } else { rows };
         kept(rows, columns)
@@ -254,7 +279,7 @@ fn with_values(node: LogicalPlan) -> Result<LogicalPlan> {
         let said = expr.transform_up(|part| {
             let part = conditions::without_needless(part)?;
             match &part {
-                Expr::InSubquery(asked) if is_filter && is_joined_right(&asked.subquery, For::Values) => {
+                Expr::InSubquery(asked) if is_filter && is_joined_right(&asked.subquery, &schema, For::Values) => {
                     Ok(Transformed::yes(part))
                 }
                 Expr::InSubquery(_) | Expr::SetComparison(_) => {
@@ -263,12 +288,15 @@ fn with_values(node: LogicalPlan) -> Result<LogicalPlan> {
                 _ => Ok(Transformed::yes(part)),
             }
         })?;
-        let said = said.data.transform_up(|part| match &part {
-            Expr::Exists(asked) if is_filter && is_joined_right(&asked.subquery, For::Existence) => {
-                Ok(Transformed::no(part))
+        let said = said.data.transform_up(|part| {
+            let part = conditions::without_needless(part)?;
+            match &part {
+                Expr::Exists(asked) if is_filter && is_joined_right(&asked.subquery, &schema, For::Existence) => {
+                    Ok(Transformed::yes(part))
+                }
+                Expr::Exists(_) => conditions::counts(part).map(Transformed::yes),
+                _ => Ok(Transformed::yes(part)),
             }
-            Expr::Exists(_) => conditions::counts(part).map(Transformed::yes),
-            _ => Ok(Transformed::no(part)),
         })?;
         Ok(said.update_data(|expr| name.restore(expr)))
     })?;
@@ -279,23 +307,19 @@ fn kept(plan: LogicalPlanBuilder, columns: Vec<Column>) -> Result<LogicalPlan> {
     plan.project(columns.into_iter().map(Expr::Column))?.build()
 }
 
-fn is_about(query: &Subquery, side: &DFSchemaRef) -> bool {
-    let mut outside = query.subquery.all_out_ref_exprs().into_iter();
-    outside.all(|expr| matches!(&expr, Expr::OuterReferenceColumn(_, column) if side.has_column(column)))
+fn is_about(query: &Subquery, side: &DFSchema) -> bool {
+    query.subquery.all_out_ref_exprs().iter().all(|expr| is_of(expr, side))
 }
 
-/// Returns the query behind LATERAL that refers to the left side.
-fn lateral(join: &Join) -> Option<&LogicalPlan> {
+/// Says whether the right side is a query that refers to the left one.
+fn is_lateral(join: &Join) -> bool {
     let query = match join.right.as_ref() {
-        LogicalPlan::Subquery(query) => query,
-        LogicalPlan::SubqueryAlias(alias) => match alias.input.as_ref() {
-            LogicalPlan::Subquery(query) => query,
-            _ => return None,
-        },
-        _ => return None,
+        LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
+        other => other,
     };
-    let query = query.subquery.as_ref();
-    (!query.all_out_ref_exprs().is_empty()).then_some(query)
+    let is_joined = matches!(join.join_type, JoinType::Inner | JoinType::Left);
+    let LogicalPlan::Subquery(query) = query else { return false };
+    is_joined && query.subquery.all_out_ref_exprs().iter().any(|expr| is_of(expr, join.left.schema()))
 }
 
 /// Takes what marks a query as LATERAL away.
@@ -310,20 +334,26 @@ fn unwrapped(plan: LogicalPlan) -> Option<LogicalPlan> {
     }
 }
 
-fn has_ours(expr: &Expr) -> bool {
-    expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(query) if is_ours(query)))).unwrap_or(true)
+fn has_ours(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(query) if is_ours(query, schema)))).unwrap_or(true)
 }
 
 /// Says whether DataFusion does not answer a query in the place of a value.
-fn is_ours(query: &Subquery) -> bool {
-    let plan = query.subquery.as_ref();
-    !plan.all_out_ref_exprs().is_empty() && !is_pulled_up_right(plan, For::Value)
+fn is_ours(query: &Subquery, schema: &DFSchema) -> bool {
+    !is_joined_right(query, schema, For::Value)
 }
 
 /// Says whether DataFusion's join for a condition about a query means the same.
-fn is_joined_right(query: &Subquery, what: For) -> bool {
+///
+/// `schema` has the columns of the outer query; what refers to one further out is not joined there.
+fn is_joined_right(query: &Subquery, schema: &DFSchema, what: For) -> bool {
     let plan = query.subquery.as_ref();
-    plan.all_out_ref_exprs().is_empty() || is_pulled_up_right(plan, what)
+    let outside = plan.all_out_ref_exprs();
+    outside.is_empty() || (outside.iter().all(|expr| is_of(expr, schema)) && is_pulled_up_right(plan, what))
+}
+
+fn is_of(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr, Expr::OuterReferenceColumn(_, column) if schema.has_column(column))
 }
 
 /// What a query is asked for.
@@ -335,8 +365,6 @@ enum For {
     Existence,
     /// Whether a value is among its rows.
     Values,
-    /// Its rows.
-    Rows,
 }
 
 /// Says whether conditions of a query that refer to the outer one may become conditions of a join with it, as DataFusion makes them.
@@ -344,15 +372,6 @@ fn is_pulled_up_right(plan: &LogicalPlan, what: For) -> bool {
     match plan {
         LogicalPlan::Projection(projection) if !plan.contains_outer_reference() => {
             is_pulled_up_right(&projection.input, what)
-        }
-        LogicalPlan::SubqueryAlias(alias) => is_pulled_up_right(&alias.input, what),
-        LogicalPlan::Sort(sort)
-            if what == For::Existence && sort.fetch.is_none() && !plan.contains_outer_reference() =>
-        {
-            is_pulled_up_right(&sort.input, what)
-        }
-        LogicalPlan::Limit(limit) if what == For::Existence && limit.skip.is_none() => {
-            is_pulled_up_right(&limit.input, what)
         }
         LogicalPlan::Aggregate(aggregate) if !plan.contains_outer_reference() => {
             let is_one_row = aggregate.group_expr.is_empty();
@@ -378,7 +397,6 @@ fn are_joined(plan: &LogicalPlan, by_keys: bool) -> bool {
         LogicalPlan::Projection(projection) if !plan.contains_outer_reference() => {
             are_joined(&projection.input, by_keys)
         }
-        LogicalPlan::SubqueryAlias(alias) => are_joined(&alias.input, by_keys),
         LogicalPlan::Filter(filter) => {
             let outer = split_conjunction(&filter.predicate).into_iter().filter(|part| part.contains_outer());
             (!by_keys || outer.into_iter().all(is_key)) && are_joined(&filter.input, by_keys)

@@ -95,6 +95,11 @@ pub(super) fn without_needless(condition: Expr) -> Result<Expr> {
         Expr::InSubquery(InSubquery { expr, subquery, negated }) if !subquery.outer_ref_columns.is_empty() => {
             Expr::InSubquery(InSubquery { expr, subquery: asked(values(subquery.subquery)?), negated })
         }
+        Expr::ScalarSubquery(query)
+            if !query.outer_ref_columns.is_empty() && matches!(*query.subquery, LogicalPlan::Projection(_)) =>
+        {
+            Expr::ScalarSubquery(asked(values(query.subquery)?))
+        }
         other => other,
     })
 }

@@ -78,11 +78,26 @@ impl Dependent {
         self.restored(plan, vec![value.alias(name)])
     }
 
-    /// Returns the outer plan joined with the rows of `query`.
-    pub(super) fn with_rows(mut self, query: &LogicalPlan) -> Result<LogicalPlan> {
+    /// Returns the outer plan joined with the rows of `query`; a row for which there is none stays if `all`.
+    pub(super) fn with_rows(mut self, query: &LogicalPlan, all: bool) -> Result<LogicalPlan> {
         let Rows { plan, .. } = self.rows(query)?;
-        let plan = LogicalPlanBuilder::from(plan).filter(column(&self.there()).is_true())?.build()?;
-        let columns = query.schema().columns().into_iter().map(Expr::Column).collect();
+        let there = self.there();
+        let columns = query.schema().iter();
+        if !all {
+            let plan = LogicalPlanBuilder::from(plan).filter(column(&there).is_true())?.build()?;
+            return self.restored(plan, columns.map(|named| Expr::Column(Column::from(named))).collect());
+        }
+        // What is there comes first.
+        let place = self.name("place");
+        let order = vec![SortExpr::new(column(&there), false, false)];
+        let number = numbered(vec![column(&self.row())], order).alias(&place);
+        let is_kept = column(&there).is_true().or(column(&place).eq(lit(1_u64)));
+        let plan = LogicalPlanBuilder::from(plan).window([number])?.filter(is_kept)?.build()?;
+        let columns = columns.map(|(table, field)| {
+            let value = self.if_there(Expr::Column(Column::from((table, field))))?;
+            Ok(value.alias_qualified(table.cloned(), field.name()))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         self.restored(plan, columns)
     }
 
@@ -270,11 +285,7 @@ impl Dependent {
         let rows = self.rows(&limit.input)?;
         let place = self.name("place");
         let order = rows.order.clone();
-        let mut number = row_number();
-        if let Expr::WindowFunction(function) = &mut number {
-            function.params.partition_by = self.of_a_row();
-            function.params.order_by = order.clone();
-        }
+        let number = numbered(self.of_a_row(), order.clone());
         let plan = LogicalPlanBuilder::from(rows.plan).window([number.alias(&place)])?.build()?;
         let is_behind = column(&place).gt(lit(skip as u64));
         let is_in = match fetch {
@@ -411,6 +422,16 @@ fn conditions_of(join: &Join) -> Vec<Expr> {
     let equal = equal.map(|(left, right)| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))));
     let filter = join.filter.iter().flat_map(split_conjunction).cloned();
     equal.chain(filter).collect()
+}
+
+/// Numbers the rows of each part in an order.
+fn numbered(parts: Vec<Expr>, order: Vec<SortExpr>) -> Expr {
+    let mut number = row_number();
+    if let Expr::WindowFunction(function) = &mut number {
+        function.params.partition_by = parts;
+        function.params.order_by = order;
+    }
+    number
 }
 
 /// Says whether a query has one row, whatever it reads; conditions on that row aside.

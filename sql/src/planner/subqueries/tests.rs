@@ -124,12 +124,18 @@ async fn a_query_in_the_place_of_a_value_may_have_an_order_and_a_limit() {
         ("(SELECT count(*) FROM e WHERE uid < id)", "a|0 b|2 c|0"),
         ("(SELECT sum(t * u.id) FROM e WHERE uid <= id)", "a|30 b|70 c|"),
         ("(SELECT t FROM e WHERE uid = id GROUP BY t ORDER BY sum(t) DESC LIMIT 1)", "a|20 b|5 c|"),
+        ("(SELECT max(t) AS t FROM e WHERE t = id + 4)", "a|5 b| c|"),
+        ("(SELECT count(*) FROM (SELECT t FROM e WHERE uid = id) y)", "a|2 b|1 c|0"),
         ("(SELECT DISTINCT uid FROM e WHERE uid = id)", "a|1 b|2 c|"),
     ])
     .await;
     check(&[
         ("SELECT n FROM u WHERE (SELECT name FROM e WHERE uid = id ORDER BY t DESC LIMIT 1) = 'y'", "a"),
         ("SELECT n FROM u WHERE id > 0 AND (SELECT count(*) FROM e WHERE uid = id AND t > id) = 1", "b"),
+        ("SELECT n FROM u WHERE 10 NOT IN (SELECT t FROM e WHERE uid = id ORDER BY t LIMIT 1)", "b c"),
+        ("SELECT n FROM u WHERE CAST(id AS DECIMAL(20, 0)) IN (SELECT uid FROM e WHERE uid = u.id)", "a b"),
+        ("SELECT n FROM u WHERE CAST(id AS DECIMAL(20, 0)) NOT IN (SELECT uid FROM e WHERE uid = u.id)", "c"),
+        ("SELECT n FROM u WHERE EXISTS (SELECT CAST(uid AS INT) FROM e WHERE uid = u.id)", "a b"),
         ("SELECT n FROM u WHERE 10 IN (SELECT t FROM e WHERE uid = id ORDER BY t LIMIT 1)", "a"),
     ])
     .await;
@@ -164,6 +170,14 @@ async fn what_is_one_of_all_rows_of_a_query_is_one_for_each_outer_row() {
         ("SELECT n FROM u WHERE EXISTS (SELECT 1 FROM e f WHERE EXISTS (SELECT 1 FROM e g WHERE g.uid = f.uid AND g.uid = u.id))", "a b"),
         ("SELECT n, r FROM u CROSS JOIN LATERAL (SELECT row_number() OVER (ORDER BY t) AS r FROM e WHERE uid = u.id) l", "a|1 a|2 b|1"),
         ("SELECT n, t FROM u CROSS JOIN LATERAL (SELECT t FROM e WHERE uid = u.id ORDER BY t DESC LIMIT 1) l", "a|20 b|5"),
+        (
+            "SELECT n, t FROM u LEFT JOIN LATERAL (SELECT t FROM e WHERE uid = u.id ORDER BY t DESC LIMIT 1) l ON true",
+            "a|20 b|5 c|",
+        ),
+        (
+            "SELECT n, t FROM u LEFT JOIN LATERAL (SELECT t FROM e WHERE uid = u.id ORDER BY t LIMIT 2) l ON true",
+            "a|10 a|20 b|5 c|",
+        ),
         ("SELECT n, m FROM u LEFT JOIN LATERAL (SELECT max(t) AS m FROM e WHERE uid = u.id) l ON true", "a|20 b|5 c|"),
     ])
     .await;
@@ -189,6 +203,6 @@ async fn explore() {
             Ok(lines) => lines.join(";"),
             Err(error) => error.strip_backtrace(),
         };
-        println!("Q: {line}\n   => {}", &found[..found.len().min(600)]);
+        println!("Q: {line}\n   => {}", &found[..found.len().min(2600)]);
     }
 }
