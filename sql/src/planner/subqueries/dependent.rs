@@ -55,7 +55,7 @@ impl Dependent {
     /// Returns the outer plan with one column more, the value of `query`.
     pub(super) fn with_value(mut self, query: &LogicalPlan, name: &str) -> Result<LogicalPlan> {
         let (query, takes_one) = match query {
-            LogicalPlan::Limit(limit) if is_first_row(limit) && self.refers_out(&limit.input) => {
+            LogicalPlan::Limit(limit) if is_first_row(limit) && refers_out(&limit.input) => {
                 (limit.input.as_ref(), true)
             }
             other => (other, false),
@@ -138,18 +138,6 @@ impl Dependent {
         LogicalPlanBuilder::from(plan).project(columns.chain(more))?.build()
     }
 
-    fn refers_out(&self, plan: &LogicalPlan) -> bool {
-        plan.all_out_ref_exprs().iter().any(|expr| self.is_outer(expr))
-    }
-
-    fn is_outer(&self, expr: &Expr) -> bool {
-        matches!(expr, Expr::OuterReferenceColumn(_, column) if self.outer.has_column(column))
-    }
-
-    fn names_outer(&self, expr: &Expr) -> Result<bool> {
-        expr.exists(|part| Ok(self.is_outer(part)))
-    }
-
     /// Says an expression of the query over the rows here.
     fn here(&self, expr: Expr) -> Result<Expr> {
         let said = expr.transform(|part| match &part {
@@ -177,7 +165,7 @@ impl Dependent {
     }
 
     fn rows(&mut self, query: &LogicalPlan) -> Result<Rows> {
-        if !self.refers_out(query) && !is_sorted(query) {
+        if !refers_out(query) && !is_sorted(query) {
             return self.beside(query.clone(), Vec::new());
         }
         match query {
@@ -201,7 +189,7 @@ impl Dependent {
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.window(window),
             LogicalPlan::Join(join) if join.join_type == JoinType::Inner => self.inner_join(join),
-            LogicalPlan::Join(join) if join.join_type == JoinType::Left && !self.refers_out(&join.right) => {
+            LogicalPlan::Join(join) if join.join_type == JoinType::Left && !refers_out(&join.right) => {
                 self.left_join(join)
             }
             other => refused(other),
@@ -220,12 +208,12 @@ impl Dependent {
     }
 
     fn filter(&mut self, input: &Arc<LogicalPlan>, predicate: &Expr) -> Result<Rows> {
-        if self.refers_out(input) {
+        if refers_out(input) {
             let input_rows = self.rows(input)?;
             return self.keep_if(input_rows, input.schema().columns(), self.here(predicate.clone())?);
         }
         let (outer, own): (Vec<&Expr>, Vec<&Expr>) =
-            split_conjunction(predicate).into_iter().partition(|part| self.names_outer(part).unwrap_or(true));
+            split_conjunction(predicate).into_iter().partition(|part| part.contains_outer());
         let plan = match conjunction(own.into_iter().cloned()) {
             Some(own) => LogicalPlanBuilder::from(Arc::clone(input)).filter(own)?.build()?,
             None => input.as_ref().clone(),
@@ -378,18 +366,18 @@ impl Dependent {
     }
 
     fn inner_join(&mut self, join: &Join) -> Result<Rows> {
-        if self.refers_out(&join.left) && self.refers_out(&join.right) {
+        if refers_out(&join.left) && refers_out(&join.right) {
             return refused(&LogicalPlan::Join(join.clone()));
         }
         let conditions = conditions_of(join);
-        if !self.refers_out(&join.left) && !self.refers_out(&join.right) {
+        if !refers_out(&join.left) && !refers_out(&join.right) {
             let (left, right) = (Arc::clone(&join.left), Arc::clone(&join.right));
             let both = LogicalPlanBuilder::from(left).cross_join(Arc::unwrap_or_clone(right))?.build()?;
             let predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
             return self.filter(&Arc::new(both), &predicate);
         }
         let (inside, other) =
-            if self.refers_out(&join.left) { (&join.left, &join.right) } else { (&join.right, &join.left) };
+            if refers_out(&join.left) { (&join.left, &join.right) } else { (&join.right, &join.left) };
         let rows = self.rows(inside)?;
         let matched = self.name("matched");
         let columns = other.schema().columns().into_iter().map(Expr::Column);
@@ -449,6 +437,11 @@ fn has_one_row(query: &LogicalPlan) -> bool {
 fn is_first_row(limit: &Limit) -> bool {
     matches!(limit.get_skip_type(), Ok(SkipType::Literal(0)))
         && matches!(limit.get_fetch_type(), Ok(FetchType::Literal(Some(1))))
+}
+
+/// Says whether a part of a query refers to the outer one, or to one further out.
+fn refers_out(plan: &LogicalPlan) -> bool {
+    !plan.all_out_ref_exprs().is_empty()
 }
 
 /// Says whether a query has an order that a limit above it may need.

@@ -194,15 +194,3 @@ async fn queries_that_are_not_answered_name_another_way() {
         assert!(words.contains("join with it instead") || words.contains("in a SELECT around the join"), "{words}");
     }
 }
-
-#[tokio::test]
-async fn explore() {
-    let Ok(path) = std::env::var("EXPLORE") else { return };
-    for line in std::fs::read_to_string(path).expect("file").lines().filter(|line| !line.is_empty()) {
-        let found = match ask(line).await {
-            Ok(lines) => lines.join(";"),
-            Err(error) => error.strip_backtrace(),
-        };
-        println!("Q: {line}\n   => {}", &found[..found.len().min(2600)]);
-    }
-}
