@@ -57,7 +57,10 @@ fn classify(error: DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(cause) => (ErrorKind::Refused, exhausted(cause, &text)),
         DataFusionError::SchemaError(cause, _) => (ErrorKind::InvalidInput, hints::of_schema(cause).unwrap_or(text)),
         // The second line names what may be meant.
-        DataFusionError::Plan(plan) => (ErrorKind::InvalidInput, plan.lines().collect::<Vec<_>>().join(" ")),
+        DataFusionError::Plan(plan) => (
+            ErrorKind::InvalidInput,
+            hints::of_grouping(plan).unwrap_or_else(|| plan.lines().collect::<Vec<_>>().join(" ")),
+        ),
         DataFusionError::ObjectStore(cause) => store_failure(cause, &text),
         root if io_cause(root).is_some_and(is_full) => (
             ErrorKind::Refused,

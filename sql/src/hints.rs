@@ -37,6 +37,16 @@ pub(crate) fn of_function<'a>(error: &DataFusionError, names: impl IntoIterator<
     ))
 }
 
+/// Says what to do about a column that is neither grouped by nor aggregated, which DataFusion tells in a text only.
+pub(crate) fn of_grouping(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("While expanding wildcard, column \"")?;
+    let (column, _) = rest.split_once("\" must appear in the GROUP BY clause")?;
+    Some(format!(
+        "column `{column}` is neither in GROUP BY nor in an aggregate: add it to GROUP BY, or take one value of each group with \
+         `max({column})` or `any_value({column})`"
+    ))
+}
+
 fn no_column(wanted: &Column, columns: &[Column]) -> String {
     let missing = format!("no column `{}`", wanted.flat_name());
     if columns.is_empty() {

@@ -36,9 +36,10 @@ pub const DIALECTS: &[Dialect] = &[
 
 /// What icefold does not answer and should: a part of its message, and what it is about. Open faults; none is a wrong answer.
 pub const UNANSWERED: &[(&str, &str)] = &[
-    ("does not satisfy order requirements", "a window over a column that is one constant"),
-    ("Projections require unique expression names", "a correlated column beside its own cast"),
-    ("is not answered: use it with AND, OR and NOT only", "IN (SELECT …) where unknown is told from false"),
+    (
+        "does not satisfy order requirements",
+        "windows by what is simplified to a literal, or over a union with a constant",
+    ),
 ];
 
 /// The open fault that a refusal is, if it is one.

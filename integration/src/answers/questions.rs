@@ -202,19 +202,32 @@ impl Generator {
         let keys: Vec<_> = pairs.filter(|(_, kind)| source.columns.iter().any(|column| column.kind == *kind)).collect();
         let (key, kind) = self.one(&keys);
         let outer = self.column(kind, &source.columns).unwrap_or_else(|| self.one(&source.columns));
-        let aggregate = self.aggregate(&inner.columns).sql;
         let more = self.condition_without_queries(&inner.columns, 1);
         let more = if self.chance(0.4) { format!(" AND {}", more.value()) } else { String::new() };
-        self.mark("query of the row as a value");
-        format!(
-            "SELECT {}, (SELECT {aggregate} FROM {} WHERE {} = {}{more}) FROM {}{}",
-            source.unique[0],
-            inner.sql,
-            key.sql,
-            outer.sql,
-            source.sql,
-            self.filter(&source, 0.4)
-        )
+        let asked = format!("FROM {} WHERE {} = {}{more}", inner.sql, key.sql, outer.sql);
+        let value = match self.number(0, 6) {
+            0..3 => {
+                self.mark("query of the row as a value");
+                format!("(SELECT {} {asked})", self.aggregate(&inner.columns).sql)
+            }
+            3 => {
+                self.mark("first row of a query as a value");
+                let (of, by) = (self.one(&inner.columns).sql, self.one(&inner.columns).sql);
+                format!("(SELECT {of} {asked} ORDER BY {}, {} LIMIT 1)", self.order(&by), inner.unique[0])
+            }
+            4 => {
+                self.mark("compared with all rows of a query");
+                let (with, by, all) = (self.one(&inner.columns), self.comparison(), self.one(&["ANY", "ALL"]));
+                let of = self.scalar(with.kind, &source.columns, 0);
+                format!("{of} {by} {all} (SELECT {} {asked})", with.sql)
+            }
+            _ => {
+                self.mark("asked condition as a value");
+                self.condition(&source.columns, 2).value()
+            }
+        };
+        let filter = self.filter(&source, 0.4);
+        format!("SELECT {}, {value} FROM {}{filter}", source.unique[0], source.sql)
     }
 
     fn value_of_a_query(&mut self) -> String {

@@ -8,6 +8,7 @@ mod balance;
 mod carried;
 mod casts;
 mod column_names;
+mod constants;
 mod date_bin;
 mod date_trunc;
 mod decimals;
@@ -37,6 +38,7 @@ mod semi_joins;
 mod similar_to;
 mod sources;
 mod statement;
+mod subqueries;
 mod sums;
 mod templates;
 mod time_travel;
@@ -111,6 +113,7 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules.extend(values::rules_before_coercion());
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(not_in::NotIn));
+    rules.push(Arc::new(subqueries::Subqueries));
     rules.extend(values::rules_after_coercion());
     rules
 }
@@ -138,6 +141,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             _ => {}
         }
     }
+    rules.insert(0, Arc::new(constants::WindowsForgetConstants));
     rules
 }
 

@@ -356,6 +356,46 @@ async fn a_column_that_comes_twice_is_answered_twice() {
 }
 
 #[tokio::test]
+async fn a_column_beside_a_wildcard_is_answered_twice() {
+    let asker = Asker::new().await;
+    for (columns, expected) in [
+        ("*, id", "1|a|1"),
+        ("id, *", "1|1|a"),
+        ("t.*, t.id", "1|a|1"),
+        ("t.*, id", "1|a|1"),
+        ("*, id, t.id, name", "1|a|1|1|a"),
+        ("*, CAST(id AS TEXT)", "1|a|1"),
+        ("*, id AS other", "1|a|1"),
+        ("* EXCLUDE (id), id", "a|1"),
+        ("EXISTS (SELECT 1 FROM t WHERE id = 9), EXISTS (SELECT 1 FROM t)", "false|true"),
+    ] {
+        let sql = format!("SELECT {columns} FROM t WHERE id = 1");
+        assert_eq!(asker.rows(&sql).await, [expected], "{sql}");
+    }
+    let joined = "SELECT a.*, b.id, a.id, b.* FROM t a JOIN t b ON a.id = b.id + 1 WHERE a.id = 2";
+    assert_eq!(asker.rows(joined).await, ["2|b|1|2|1|a"]);
+}
+
+#[tokio::test]
+async fn a_column_that_is_not_grouped_by_is_named_with_both_remedies() {
+    let asker = Asker::new().await;
+    for sql in [
+        "SELECT name, count(*) FROM t",
+        "SELECT id, name, count(*) FROM t GROUP BY id",
+        "SELECT id, count(*) FROM t GROUP BY id HAVING name = 'a'",
+        "SELECT id, count(*) FROM t GROUP BY id ORDER BY name",
+    ] {
+        let error = crate::error::from_datafusion(asker.ask(sql).await.expect_err(sql));
+        assert_eq!(
+            error.message(),
+            "column `t.name` is neither in GROUP BY nor in an aggregate: add it to GROUP BY, or take one value of each group with \
+             `max(t.name)` or `any_value(t.name)`",
+            "{sql}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn from_alone_selects_all() {
     assert_eq!(Asker::new().await.rows("FROM (SELECT 1 AS x, 2 AS y)").await, ["1|2"]);
 }
