@@ -108,7 +108,7 @@ impl Warehouse {
                     snapshot_id: self.new_snapshot_id(&base),
                     ids: &*self.0.ids,
                 };
-                match attempt.produce().await {
+                match Box::pin(attempt.produce()).await {
                     Ok(produced) => self.swap(&base, intent, produced).await,
                     Err(e) => retry_or_stop(e),
                 }

@@ -35,12 +35,10 @@ pub const DIALECTS: &[Dialect] = &[
 ];
 
 /// What icefold does not answer and should: a part of its message, and what it is about. Open faults; none is a wrong answer.
-pub const UNANSWERED: &[(&str, &str)] = &[
-    (
-        "does not satisfy order requirements",
-        "windows by what is simplified to a literal, or over a union with a constant",
-    ),
-];
+pub const UNANSWERED: &[(&str, &str)] = &[(
+    "does not satisfy order requirements",
+    "windows by what is simplified to a literal, or over a union with a constant",
+)];
 
 /// The open fault that a refusal is, if it is one.
 pub fn unanswered(message: &str) -> Option<&'static str> {
