@@ -154,6 +154,24 @@ fn a_figure_that_differs_is_reported() {
 }
 
 #[test]
+fn a_table_of_format_1_without_a_partition_column_that_it_had_is_read() {
+    let folder = TempDir::new().expect("temporary folder");
+    let warehouse = folder.path().join("warehouse");
+    succeed(Command::new(engines()).arg(scripts().join("dropped_partition.py")).arg(&warehouse));
+    for (condition, ids) in [
+        ("true", "1 2 3 4 5"),
+        ("kind = 'a'", "1"),
+        ("kind IS NULL", "3 5"),
+        ("kind = 'c' AND day = DATE '2026-01-02'", "4"),
+        ("day < DATE '2026-01-02' AND kind <> 'a'", "2"),
+    ] {
+        let sql = format!("SELECT id FROM dropped WHERE {condition} ORDER BY id");
+        let answer = succeed(icefold(&warehouse).args(["query", "--format", "csv", &sql]));
+        assert_eq!(answer.lines().skip(1).collect::<Vec<_>>().join(" "), ids, "{condition}");
+    }
+}
+
+#[test]
 fn ingest_continues_exactly_once_on_top_of_commits_of_other_engines() {
     let scene = Scene::new();
     scene.offer(0..FILES / 2);
