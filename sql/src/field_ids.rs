@@ -26,7 +26,7 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use crate::columns::Columns;
 use crate::error::external;
-use crate::planner::floats::canonical_column;
+use crate::planner::values::floats::canonical_column;
 
 /// What the names of columns begin with that are read as they were written.
 const AS_WRITTEN: &str = "$as_written_";

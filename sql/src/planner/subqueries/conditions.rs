@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     Subquery, lit, not, when,
 };
 
-use super::super::extremes;
+use crate::planner::values::extremes;
 
 /// What the column of a query is called in conditions about its rows.
 const VALUE: &str = "$value";

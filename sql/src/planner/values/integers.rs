@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum;
 
-use super::rewrite;
+use crate::planner::rewrite;
 
 /// Replaces `+`, `-`, `*` and the minus sign of integers. Comes after the rule that gives both sides one type.
 #[derive(Debug)]

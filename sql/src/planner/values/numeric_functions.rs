@@ -11,7 +11,7 @@ use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::rewrite;
+use crate::planner::rewrite;
 
 /// Digits of the greatest number of 64 bits.
 const LONG_DIGITS: u8 = 20;

@@ -1,20 +1,41 @@
 //! Registers what concerns values and their types: timestamps, casts, integers, floats, and the aggregates over them.
 
+mod averages;
+mod carried;
+mod casts;
+mod date_bin;
+mod date_trunc;
+mod decimals;
+pub(super) mod extremes;
+pub(crate) mod floats;
+mod instants;
+mod integers;
+mod intervals;
+mod join_keys;
+mod numeric_functions;
+mod octet_length;
+mod sums;
+mod time_types;
+mod timestamps;
+mod to_char;
+mod to_timestamp;
+mod windows;
+
 use std::sync::Arc;
 
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
 
-use super::casts::OpaqueCasts;
-use super::decimals::RoundedDecimals;
-use super::floats::CanonicalFloats;
-use super::integers::CheckedIntegers;
-use super::intervals::ComparedIntervals;
-use super::numeric_functions::NumericArguments;
-use super::timestamps::{self, MicrosecondCoercions, MicrosecondTimestamps};
-use super::{averages, extremes, sums, windows};
+use casts::OpaqueCasts;
+use decimals::RoundedDecimals;
+use floats::CanonicalFloats;
+use integers::CheckedIntegers;
+use intervals::ComparedIntervals;
+use numeric_functions::NumericArguments;
+use timestamps::{MicrosecondCoercions, MicrosecondTimestamps};
 
 /// The rules that come before DataFusion's, which makes implicit casts.
 pub(super) fn rules_before_coercion() -> [Arc<dyn AnalyzerRule + Send + Sync>; 3] {
@@ -29,6 +50,27 @@ pub(super) fn rules_after_coercion() -> [Arc<dyn AnalyzerRule + Send + Sync>; 5]
         Arc::new(CheckedIntegers),
         Arc::new(RoundedDecimals),
         Arc::new(CanonicalFloats),
+    ]
+}
+
+/// The rule for joins by what [`rules_after_coercion`] makes of casts.
+pub(super) fn rule_for_joins() -> Arc<dyn OptimizerRule + Send + Sync> {
+    Arc::new(join_keys::CastKeys)
+}
+
+/// What the names of types mean.
+pub(super) fn types() -> Arc<dyn TypePlanner> {
+    Arc::new(time_types::TimeTypes)
+}
+
+/// Functions that take the place of those with their name.
+pub(super) fn scalar_functions() -> [ScalarUDF; 5] {
+    [
+        date_bin::DateBin::new().into(),
+        date_trunc::DateTrunc::new().into(),
+        octet_length::OctetLength::new().into(),
+        to_char::ToChar::new().into(),
+        to_timestamp::ToTimestamp::new().into(),
     ]
 }
 

@@ -69,7 +69,7 @@ mod tests {
     use datafusion::sql::parser::Statement;
     use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SetExpr};
 
-    use super::super::parse;
+    use crate::planner::parse;
 
     fn parsed(expression: &str) -> Expr {
         let statement = parse(&format!("SELECT {expression}"), 50).expect(expression);

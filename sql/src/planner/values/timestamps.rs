@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::rewrite;
+use crate::planner::rewrite;
 
 /// Functions of DataFusion that give timestamps of another unit.
 pub(super) const OTHER_UNITS: [&str; 5] =

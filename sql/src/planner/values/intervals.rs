@@ -12,8 +12,8 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::rewrite;
 use super::timestamps::is_comparison;
+use crate::planner::rewrite;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Functions that compare their arguments.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, SetExpr, TableAli
 
 use icefold_core::Error;
 
-use super::parse;
+use super::statement::parse;
 use crate::walk::{self, Visited};
 
 /// Names of the places.

@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum;
 
-use super::rewrite;
+use crate::planner::rewrite;
 
 /// Digits of decimals that are numbers of 128 bits.
 const DIGITS: u8 = 38;

@@ -14,7 +14,7 @@ use datafusion::logical_expr::AggregateUDF;
 use super::carried::{Carried, Carrier};
 
 /// Returns `min` and `max`.
-pub(super) fn min_and_max() -> [Arc<AggregateUDF>; 2] {
+pub(in crate::planner) fn min_and_max() -> [Arc<AggregateUDF>; 2] {
     [min_udaf(), max_udaf()].map(|inner| Carried::udaf(inner, Ranks))
 }
 

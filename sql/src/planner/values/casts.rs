@@ -24,7 +24,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::rewrite;
+use crate::planner::rewrite;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 

@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
-use super::rewrite;
+use crate::planner::rewrite;
 
 /// Functions that give one of their arguments, or nothing that needs care.
 const KEEP_CANONICAL: [&str; 6] = ["canonical_float", "coalesce", "nullif", "nvl", "nvl2", "abs"];

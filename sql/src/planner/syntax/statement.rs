@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_docs_are_read() {
-        let page = include_str!("../../../docs/sql.md");
+        let page = include_str!("../../../../docs/sql.md");
         let blocks = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
         let examples: Vec<_> = blocks.flat_map(|block| block.split(';')).filter(|sql| !sql.trim().is_empty()).collect();
         assert!(examples.len() > 8, "{examples:?}");
