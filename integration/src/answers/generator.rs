@@ -86,12 +86,18 @@ pub struct Condition {
     level: Level,
 }
 
+/// How tightly a condition holds together, loosest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub enum Level {
+    /// Parts with `OR` between them.
     Or,
+    /// Parts with `AND` between them.
     And,
+    /// `NOT` before it.
     Not,
+    /// A comparison.
     Compare,
+    /// A value.
     Value,
 }
 
@@ -101,7 +107,7 @@ impl Condition {
     }
 
     /// The text as an operand: in parentheses only where the language needs them.
-    fn under(&self, level: Level) -> String {
+    pub fn under(&self, level: Level) -> String {
         if self.level >= level { self.sql.clone() } else { self.value() }
     }
 

@@ -1,7 +1,7 @@
 //! Two questions that have one answer by a law of SQL, whatever is in the tables: no second engine is needed.
 
 use super::engine::{State, VARIANTS};
-use super::generator::{Generator, Kind, Source};
+use super::generator::{Generator, Kind, Level, Source};
 use super::questions::question;
 
 /// Two questions, each under settings of [`VARIANTS`].
@@ -284,9 +284,10 @@ fn not_not(g: &mut Generator) -> (String, String) {
 fn in_parentheses(g: &mut Generator) -> (String, String) {
     let source = g.table();
     let (a, b) = (g.condition_without_queries(&source.columns, 0), g.condition_without_queries(&source.columns, 0));
-    let (operator, id) = (g.one(&["AND", "OR"]), &source.unique[0]);
-    let ask = |a: &str, b: &str| format!("SELECT {id} FROM {} WHERE {a} {operator} {b}", source.sql);
-    (ask(&a.sql, &b.sql), ask(&a.value(), &b.value()))
+    let (operator, id) = (g.one(&[Level::And, Level::Or]), &source.unique[0]);
+    let word = if matches!(operator, Level::And) { "AND" } else { "OR" };
+    let ask = |a: &str, b: &str| format!("SELECT {id} FROM {} WHERE {a} {word} {b}", source.sql);
+    (ask(&a.under(operator), &b.under(operator)), ask(&a.value(), &b.value()))
 }
 
 fn metadata_by_name(g: &mut Generator) -> (String, String) {

@@ -11,6 +11,8 @@ use arrow::util::display::array_value_to_string;
 
 /// Floats that differ by less, relative to the larger one, are the same: sums depend on the order of rows.
 const TOLERANCE: f64 = 1e-9;
+/// Floats that may be lost when others are added: the tables have some of 1e-38 beside others of 1e38.
+const TINY: f64 = 1e-30;
 /// Rows of a difference that are shown.
 const SHOWN: usize = 3;
 
@@ -140,12 +142,15 @@ fn near(a: f64, b: f64) -> bool {
     same || (a.is_finite() && b.is_finite() && (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()))
 }
 
-/// Cuts the digits in which nearly equal floats may differ; one NaN, one zero.
+/// Cuts the digits in which nearly equal floats may differ, to as many as `f32` has; one NaN, one zero.
 fn coarse(float: f64) -> f64 {
+    const CUT: u64 = f64::MANTISSA_DIGITS as u64 - f32::MANTISSA_DIGITS as u64;
     match float {
         _ if float.is_nan() => f64::NAN,
         0.0 => 0.0,
-        _ => (float as f32).into(),
+        _ if float.is_infinite() => float,
+        // Not by way of `f32`, for which great numbers are infinite and small ones 0.
+        _ => f64::from_bits((float.to_bits() >> CUT) << CUT),
     }
 }
 
@@ -181,6 +186,15 @@ pub fn difference(ours: &[Row], theirs: &[Row], total: bool) -> Option<String> {
         yours.len(),
         shown(&yours)
     ))
+}
+
+/// Returns rows with 0 for each float that is less than what the addition of other floats loses.
+pub fn without_tiny(rows: &[Row]) -> Vec<Row> {
+    let cell = |cell: &Cell| match cell {
+        Cell::Float(float) if float.abs() < TINY => Cell::Float(0.0),
+        other => other.clone(),
+    };
+    rows.iter().map(|row| row.iter().map(cell).collect()).collect()
 }
 
 /// Leaves the rows of each side that the other one lacks; both are sorted.

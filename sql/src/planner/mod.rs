@@ -15,6 +15,7 @@ mod not_in;
 mod rewrite;
 mod semi_joins;
 mod similar_to;
+mod single_values;
 mod sources;
 mod subqueries;
 mod syntax;
@@ -72,6 +73,7 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         vec![Arc::new(sources::OneNameOneSource), Arc::new(balance::Balance), Arc::new(similar_to::SimilarTo)];
     rules.extend(values::rules_before_coercion());
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(single_values::ValuesMayBeMissing));
     rules.push(Arc::new(not_in::NotIn));
     rules.push(Arc::new(subqueries::Subqueries));
     rules.extend(values::rules_after_coercion());
@@ -102,6 +104,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         }
     }
     rules.insert(0, Arc::new(constants::WindowsForgetConstants));
+    rules.insert(0, Arc::new(single_values::OrderBelow));
     rules
 }
 

@@ -24,6 +24,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::not_in;
 use dependent::Dependent;
+pub(super) use dependent::has_one_row;
 
 /// Rewrites what DataFusion does not answer right.
 #[derive(Debug)]

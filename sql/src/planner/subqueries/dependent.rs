@@ -423,7 +423,7 @@ fn numbered(parts: Vec<Expr>, order: Vec<SortExpr>) -> Expr {
 }
 
 /// Says whether a query has one row, whatever it reads; conditions on that row aside.
-fn has_one_row(query: &LogicalPlan) -> bool {
+pub(in crate::planner) fn has_one_row(query: &LogicalPlan) -> bool {
     match query {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
         LogicalPlan::Projection(projection) => has_one_row(&projection.input),

@@ -3,6 +3,7 @@
 //! The text becomes a tree by [`parse`], and [`rewrite()`] changes the tree before it is planned.
 
 mod dialect;
+mod grouped_casts;
 mod ignored;
 mod json;
 mod literals;
@@ -43,6 +44,7 @@ pub(crate) fn rewrite(statement: &mut Statement, is_scalar: &dyn Fn(&str) -> boo
             whole(walk::read(statement, &mut ignored::Ignored { is_scalar }))?;
             whole(walk::change(statement, &mut literals::ExactDecimals))?;
             whole(walk::change(statement, &mut repeated_columns::RepeatedColumns))?;
+            whole(walk::change(statement, &mut grouped_casts::GroupedCasts))?;
             whole(walk::change(statement, &mut named_windows::NamedWindows))?;
             whole(walk::change(statement, &mut using_columns::UsingColumns))?;
             whole(walk::change(statement, &mut with_queries::WithQueries))?;

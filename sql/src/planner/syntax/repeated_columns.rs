@@ -1,12 +1,13 @@
 //! One column or expression twice in a SELECT: DataFusion refuses it, as both would have one name. Here the second has a number behind
 //! its name, as in DuckDB: `SELECT a, count(*), a` has the columns `a`, `count(*)` and `a_1`. A cast has the name of what it casts.
-//! A column beside `*` is always the second: `SELECT a, *` has `a_1`, and then all columns.
+//! A column beside `*` is always the second: `SELECT a, *` has `a_1`, and then all columns. So is a query in the place of a value that
+//! has the name of a column: `SELECT t.id, (SELECT u.id …)` has `id_1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, VisitorMut,
+    Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, VisitorMut,
     WildcardAdditionalOptions,
 };
 use icefold_core::Error;
@@ -22,12 +23,16 @@ impl VisitorMut for RepeatedColumns {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Visited {
         let stars = Stars::of(select);
+        let columns: BTreeSet<String> =
+            select.projection.iter().filter_map(column).map(|name| name.to_lowercase()).collect();
+        let is_taken = |name: &str| stars.is_any() || columns.contains(&name.to_lowercase());
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut repeats: BTreeMap<String, usize> = BTreeMap::new();
         for item in &mut select.projection {
             let SelectItem::UnnamedExpr(expr) = item else { continue };
-            if !seen.insert(called(expr)) || stars.have(expr) {
-                let name = name(expr);
+            let of_query = asked(expr).filter(|name| is_taken(name));
+            if !seen.insert(called(expr)) || stars.have(expr) || of_query.is_some() {
+                let name = of_query.unwrap_or_else(|| name(expr));
                 let repeat = repeats.entry(name.clone()).or_default();
                 *repeat += 1;
                 let alias = Ident::with_quote('"', format!("{name}_{repeat}"));
@@ -66,6 +71,10 @@ impl Stars {
         stars
     }
 
+    fn is_any(&self) -> bool {
+        self.all || !self.tables.is_empty()
+    }
+
     /// Says whether a column is surely among them, or would have its name.
     fn have(&self, expr: &Expr) -> bool {
         match uncast(expr) {
@@ -79,6 +88,23 @@ impl Stars {
             }
             _ => false,
         }
+    }
+}
+
+/// Returns the name of a column that is asked for as it is.
+fn column(item: &SelectItem) -> Option<String> {
+    let SelectItem::UnnamedExpr(expr) = item else { return None };
+    matches!(uncast(expr), Expr::Identifier(_) | Expr::CompoundIdentifier(_)).then(|| name(expr))
+}
+
+/// Returns the name of the only column of a query in the place of a value.
+fn asked(expr: &Expr) -> Option<String> {
+    let Expr::Subquery(query) = uncast(expr) else { return None };
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    match select.projection.as_slice() {
+        [SelectItem::ExprWithAlias { alias, .. }] => Some(alias.value.clone()),
+        [item] => column(item),
+        _ => None,
     }
 }
 
@@ -114,7 +140,7 @@ fn uncast(expr: &Expr) -> &Expr {
 }
 
 /// Returns the name that a column of this expression has.
-fn name(expr: &Expr) -> String {
+pub(super) fn name(expr: &Expr) -> String {
     match uncast(expr) {
         Expr::Identifier(column) => column.value.clone(),
         Expr::CompoundIdentifier(parts) => parts.last().map(|column| column.value.clone()).unwrap_or_default(),

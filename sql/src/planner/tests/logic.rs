@@ -353,6 +353,27 @@ async fn a_column_that_comes_twice_is_answered_twice() {
     let answer = asker.rows("SELECT id, name, id, CAST(id AS TEXT), 1, 1 FROM t WHERE id = 1").await;
     assert_eq!(answer, ["1|a|1|1|1|1"]);
     assert_eq!(asker.rows("SELECT (SELECT count(*) FROM t), (SELECT max(id) FROM t)").await, ["4|3"]);
+    for (column, expected) in [
+        ("(SELECT u.id FROM t u WHERE u.id = 2)", "1|2"),
+        ("(SELECT u.id FROM t u WHERE u.id > t.id ORDER BY u.id LIMIT 1)", "1|2"),
+        ("(SELECT max(u.id) AS id FROM t u)", "1|3"),
+    ] {
+        assert_eq!(asker.rows(&format!("SELECT t.id, {column} FROM t WHERE id = 1")).await, [expected], "{column}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_and_its_casts_are_groups_of_their_own() {
+    let asker = Asker::new().await;
+    for (sql, expected) in [
+        ("SELECT id, CAST(id AS TEXT), count(*) FROM t WHERE id = 1 GROUP BY id, CAST(id AS TEXT)", "1|1|1"),
+        ("SELECT CAST(id AS TEXT), id, count(*) FROM t WHERE id = 1 GROUP BY 1, 2", "1|1|1"),
+        ("SELECT id::TEXT, id::DOUBLE, count(DISTINCT name) FROM t WHERE id = 1 GROUP BY 1, id::DOUBLE", "1|1.0|1"),
+        ("SELECT count(*) FROM t GROUP BY id, CAST(id AS TEXT) HAVING CAST(id AS TEXT) = '1'", "1"),
+        ("SELECT id, CAST(id AS TEXT) FROM t GROUP BY 1, 2 ORDER BY CAST(id AS TEXT) LIMIT 1", "1|1"),
+    ] {
+        assert_eq!(asker.rows(sql).await, [expected], "{sql}");
+    }
 }
 
 #[tokio::test]
@@ -427,4 +448,39 @@ async fn a_window_keeps_what_it_builds_on() {
     }
     let sql = format!("SELECT sum(n) OVER (v ORDER BY n) {from} WINDOW w AS ()");
     assert!(asker.refusal(&sql).await.contains("no window `v`"));
+}
+
+#[tokio::test]
+async fn order_by_holds_beside_a_query_in_the_place_of_a_value() {
+    let asker = Asker::new().await;
+    let v = "(VALUES (1, 3), (2, 2), (3, 1), (3, 2)) v(a, b)";
+    for (sql, expected) in [
+        (format!("SELECT a FROM {v} WHERE a > (SELECT 0) ORDER BY b, a"), "3 2 3 1"),
+        (format!("SELECT a FROM {v} WHERE a > (SELECT 0) ORDER BY b, a OFFSET 1"), "2 3 1"),
+        (format!("SELECT a FROM {v} ORDER BY b + (SELECT 1), a DESC"), "3 3 2 1"),
+        (format!("SELECT a FROM {v} WHERE 5 NOT IN (SELECT 1) ORDER BY b, a"), "3 2 3 1"),
+        (format!("SELECT a FROM {v} WHERE a < 3 ORDER BY a IN (SELECT 1), a"), "2 1"),
+        (
+            format!("SELECT x FROM (SELECT b AS x FROM {v} WHERE a > (SELECT 0) ORDER BY a, b OFFSET 2) s ORDER BY x"),
+            "1 2",
+        ),
+    ] {
+        let answer = asker.ask(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert_eq!(answer.join(" "), expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_without_a_row_is_null_whatever_its_column_is() {
+    let asker = Asker::new().await;
+    for (value, expected) in [
+        ("(SELECT 1 WHERE false) IS NULL", "true"),
+        ("coalesce((SELECT 1 WHERE false), 7)", "7"),
+        ("(SELECT count(*) FROM t HAVING count(*) > 50) IS NULL", "true"),
+        ("CASE WHEN (SELECT count(*) FROM t HAVING count(*) > 50) IS NULL THEN 'none' END", "none"),
+        ("(SELECT count(*) FROM t) IS NULL", "false"),
+        ("1 IN (SELECT (SELECT 2 WHERE false))", ""),
+    ] {
+        assert_eq!(asker.rows(&format!("SELECT {value}")).await, [expected], "{value}");
+    }
 }
