@@ -3,7 +3,7 @@
 
 use super::engine::Answer;
 use super::questions::Question;
-use super::rows::{difference, without_tiny};
+use super::rows::{Row, difference, without_tiny};
 
 /// A case in which two right answers differ.
 pub struct Dialect {
@@ -52,7 +52,8 @@ pub const DIALECTS: &[Dialect] = &[
         is: |question, ours, theirs| {
             let adds = ["sum(", "avg("].iter().any(|function| question.sql.contains(function));
             let (Ok(ours), Ok(theirs)) = (ours, theirs) else { return false };
-            adds && difference(&without_tiny(ours), &without_tiny(theirs), false).is_none()
+            let differ = |ours: &[Row], theirs: &[Row]| difference(ours, theirs, false).is_some();
+            adds && differ(ours, theirs) && !differ(&without_tiny(ours), &without_tiny(theirs))
         },
     },
 ];

@@ -198,11 +198,23 @@ fn keeps_copies(name: &str) -> bool {
 }
 
 fn with_clause(With { with_token: _, recursive: _, cte_tables }: &With) -> Verdict {
-    for Cte { alias, query: _, from, materialized: _, closing_paren_token: _ } in cte_tables {
+    for Cte { alias, query, from, materialized: _, closing_paren_token: _ } in cte_tables {
         named(Some(alias))?;
+        skipping(query)?;
         refuse(from.is_some(), "FROM behind a WITH query", LEAVE_OUT)?;
     }
     ControlFlow::Continue(())
+}
+
+/// Refuses a query in FROM that skips rows in an order and takes all others: an order further out would be made first.
+fn skipping(query: &Query) -> Verdict {
+    let skips =
+        matches!(&query.limit_clause, Some(LimitClause::LimitOffset { offset: Some(_), limit: None, limit_by: _ }));
+    refuse(
+        skips && query.order_by.is_some() && query.fetch.is_none(),
+        "OFFSET without LIMIT in a query of FROM",
+        "give a LIMIT, too, or number the rows by row_number() OVER (ORDER BY …) and filter by the number",
+    )
 }
 
 fn order(OrderBy { kind, interpolate }: &OrderBy, body: &SetExpr) -> Verdict {
@@ -289,8 +301,9 @@ fn table(factor: &TableFactor) -> Verdict {
             refuse(sample.is_some(), "TABLESAMPLE", "write WHERE random() < 0.1")?;
             refuse(args.as_ref().is_some_and(|args| args.settings.is_some()), "SETTINGS", LEAVE_OUT)
         }
-        TableFactor::Derived { lateral: _, subquery: _, alias, sample } => {
+        TableFactor::Derived { lateral: _, subquery, alias, sample } => {
             named(alias.as_ref())?;
+            skipping(subquery)?;
             refuse(sample.is_some(), "TABLESAMPLE", "write WHERE random() < 0.1")
         }
         TableFactor::Function { lateral: _, name: _, args, with_ordinality, alias } => {

@@ -14,9 +14,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query,
-    ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    Value, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, CaseWhen, ExcludeSelectItem, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
+    OrderByKind, Query, ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, Value, VisitorMut,
+    WildcardAdditionalOptions,
 };
 use icefold_core::Error;
 
@@ -48,6 +49,13 @@ impl VisitorMut for UsingColumns {
             select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
         }
         let merged = merged_of(select)?;
+        if let Some(items) = spelled_out(select, &merged) {
+            let is_all =
+                |item: &SelectItem| matches!(item, SelectItem::Wildcard(options) if options.to_string().is_empty());
+            let old = std::mem::take(&mut select.projection);
+            select.projection =
+                old.into_iter().flat_map(|item| if is_all(&item) { items.clone() } else { vec![item] }).collect();
+        }
         if !merged.is_outer {
             name_sides(select);
         }
@@ -140,6 +148,50 @@ fn merged_by(from: &TableWithJoins) -> ControlFlow<Error, Merged> {
 
 fn of_table(table: &[Ident], column: &Ident) -> Expr {
     Expr::CompoundIdentifier(table.iter().chain([column]).cloned().collect())
+}
+
+/// Returns what `*` means over joins with USING: all columns of the first table, and of the others those that are not merged. DataFusion
+/// takes the column of the table whose name is first in the alphabet. `None` where tables have no names.
+fn spelled_out(select: &Select, merged: &Merged) -> Option<Vec<SelectItem>> {
+    let joins = || select.from.iter().flat_map(|from| &from.joins);
+    if !joins().any(|join| using(&join.join_operator).is_some()) || (merged.is_outer && select.from.len() > 1) {
+        return None;
+    }
+    let mut items = Vec::new();
+    for from in &select.from {
+        let replaced = if merged.is_outer { replaced(merged) } else { None };
+        let options = WildcardAdditionalOptions { opt_replace: replaced, ..Default::default() };
+        items.push(all_of(name_of(&from.relation)?, options));
+        for join in &from.joins {
+            let excluded = match using(&join.join_operator) {
+                Some(columns) => Some(ExcludeSelectItem::Multiple(columns.to_vec())),
+                None if keeps_columns(&join.join_operator) => None,
+                None => return None,
+            };
+            let options = WildcardAdditionalOptions { opt_exclude: excluded, ..Default::default() };
+            items.push(all_of(name_of(&join.relation)?, options));
+        }
+    }
+    Some(items)
+}
+
+fn all_of(table: Vec<Ident>, options: WildcardAdditionalOptions) -> SelectItem {
+    SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(table)), options)
+}
+
+/// Says whether the columns of both sides come out of a join without USING, as they are.
+fn keeps_columns(operator: &JoinOperator) -> bool {
+    match operator {
+        JoinOperator::CrossJoin(_) => true,
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => matches!(constraint, JoinConstraint::On(_) | JoinConstraint::None),
+        _ => false,
+    }
 }
 
 /// Adds a term to WHERE that names both sides of each merged column.
@@ -249,6 +301,15 @@ fn comes_out(projection: &[SelectItem], name: &str) -> bool {
     })
 }
 
+/// Returns what gives merged columns their values in a wildcard.
+fn replaced(merged: &Merged) -> Option<ReplaceSelectItem> {
+    let items = merged.columns.iter().map(|(name, value)| {
+        let column_name = Ident::with_quote('"', name);
+        Box::new(ReplaceSelectElement { expr: value.clone(), column_name, as_keyword: true })
+    });
+    Some(ReplaceSelectItem { items: items.collect() })
+}
+
 fn project(item: &mut SelectItem, merged: &Merged) -> ControlFlow<Error> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(column)) => {
@@ -270,11 +331,7 @@ fn project(item: &mut SelectItem, merged: &Merged) -> ControlFlow<Error> {
             if has_exceptions {
                 return refuse("`*` with exceptions").map_continue(|_| ());
             }
-            let items = merged.columns.iter().map(|(name, value)| {
-                let column_name = Ident::with_quote('"', name);
-                Box::new(ReplaceSelectElement { expr: value.clone(), column_name, as_keyword: true })
-            });
-            options.opt_replace = Some(ReplaceSelectItem { items: items.collect() });
+            options.opt_replace = replaced(merged);
             ControlFlow::Continue(())
         }
         _ => ControlFlow::Continue(()),
