@@ -501,3 +501,19 @@ async fn all_columns_of_a_join_by_using_are_those_of_the_first_table_first() {
         assert_eq!(asker.rows(&sql).await, [expected], "{sql}");
     }
 }
+
+#[tokio::test]
+async fn groups_by_a_column_and_an_expression_of_it_are_of_both() {
+    let asker = Asker::new().await;
+    let grouped = "SELECT c > 0 AS x, c FROM (VALUES (3), (4), (-5), (9)) v(c) GROUP BY 1, 2";
+    for (sql, expected) in [
+        (format!("{grouped} ORDER BY 1, 2 DESC"), "false|-5 true|9 true|4 true|3"),
+        (format!("SELECT count(*) FROM ({grouped}) q GROUP BY x, c"), "1 1 1 1"),
+        (format!("SELECT count(*) FROM ({grouped}) q GROUP BY x ORDER BY 1"), "1 3"),
+        ("SELECT 3 AS g, count(*) FROM t WHERE id > 50 GROUP BY 1".to_owned(), ""),
+        ("SELECT 'x', max(id), count(*) FROM t GROUP BY 1".to_owned(), "x|3|4"),
+    ] {
+        let answer = asker.ask(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert_eq!(answer.join(" "), expected, "{sql}");
+    }
+}
