@@ -12,6 +12,7 @@ mod dynamic_filters;
 mod filters_by_place;
 mod in_lists;
 mod not_in;
+mod null_keys;
 mod rewrite;
 mod semi_joins;
 mod similar_to;
@@ -86,6 +87,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     for rule in rules.iter_mut().filter(|rule| rule.name() == "simplify_expressions") {
         *rule = Arc::new(in_lists::SimplifyButLists::default());
     }
+    null_keys::stand_in(&mut rules);
     // It computes what is grouped by above the grouping, where the expression is taken for a key: keys of ORDER BY and of groupings
     // further up are lost. Of constants alone it makes a grouping that has a row when there are none.
     rules.retain(|rule| rule.name() != "eliminate_group_by_constant");
