@@ -175,7 +175,7 @@ fn unused_of_workspace(packages: &[Value]) -> Result<Vec<String>, String> {
     let versions = table.get("workspace").and_then(|of| of.get("dependencies")).and_then(|of| of.as_table());
     let own = packages.iter().filter(|package| package["source"].is_null());
     let taken = own.flat_map(|package| package["dependencies"].as_array().into_iter().flatten());
-    let taken: BTreeSet<&str> = taken.filter_map(|of| of["name"].as_str()).collect();
+    let taken: BTreeSet<&str> = taken.filter_map(|of| of["rename"].as_str().or(of["name"].as_str())).collect();
     let idle = versions.into_iter().flatten().filter(|(name, _)| !taken.contains(name.as_str()));
     Ok(idle.map(|(name, _)| format!("workspace: no package takes `{name}`")).collect())
 }
